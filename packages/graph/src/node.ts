@@ -1,1 +1,2 @@
-export {};
+export { directRuntime } from './runtime/node-direct.ts';
+export { startWorker, workerRuntime } from './runtime/node-worker.ts';

@@ -98,7 +98,7 @@ function reduce(start: number, f: (a: number, b: number) => number, mean = false
       y.data[at] = f(y.data[at]!, x!.data[flat]!);
     });
     if (mean) for (let i = 0; i < y.data.length; i++) y.data[i]! /= x!.data.length / y.data.length;
-    const shape = intOf(attributes, 'keepdims', 1) ? keep : x!.shape.filter((_, axis) => !list.includes(axis));
+    const shape = intOf(attributes, 'keepdims', 1) ? keep : x!.shape.filter((_: number, axis: number) => !list.includes(axis));
     return [ndarray(shape, y.data)];
   };
 }
@@ -337,6 +337,8 @@ export const kernels: Readonly<Record<string, Kernel>> = {
   Reciprocal: map((x) => 1 / x),
   Abs: map(Math.abs),
   Sign: map(Math.sign),
+  Sin: map(Math.sin),
+  Cos: map(Math.cos),
   Sigmoid: map((x) => 1 / (1 + Math.exp(-x))),
   Tanh: map(Math.tanh),
   Erf: map(erf),

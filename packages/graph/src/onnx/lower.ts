@@ -132,9 +132,11 @@ class ModelBuilder {
     const nodes = [...this.#nodes, ...copies].map((node) => ({
       ...node,
       inputs: renamed(node.inputs),
-      // statistics of LayerNormalization are optional outputs: leave out what nobody reads
+      // statistics of LayerNormalization are optional outputs: an empty name leaves one out
       outputs: renamed(
-        node.opType === 'LayerNormalization' ? node.outputs.filter((name, i) => i === 0 || used.has(name) || rename.has(name)) : node.outputs,
+        node.opType === 'LayerNormalization'
+          ? node.outputs.map((name, i) => (i === 0 || used.has(name) || rename.has(name) ? name : ''))
+          : node.outputs,
       ),
     }));
     return {

@@ -17,7 +17,7 @@ export interface OperatorCase {
   name: string;
   small: readonly (readonly number[])[];
   large: readonly (readonly number[])[];
-  f: (...inputs: Tensor[]) => Tensor;
+  f(...inputs: Tensor[]): Tensor;
   /** Inputs drawn from (0.5, 1.5) instead of (−1.5, 1.5). */
   positive?: boolean;
 }
@@ -40,6 +40,8 @@ const unaryCases: OperatorCase[] = (
   [
     ['exp', el.exp],
     ['neg', el.neg],
+    ['sin', el.sin],
+    ['cos', el.cos],
     ['tanh', el.tanh],
     ['sigmoid', el.sigmoid],
     ['erf', el.erf],
@@ -102,7 +104,7 @@ export const operatorCases: OperatorCase[] = [
   { name: 'gatherElements, repeated', small: [[4, 3]], large: [[50, 640]], f: (x) => gatherElements(x, broadcastTo(reshape(repeatedIndices(x.dim(0) * 3, x.dim(0)), [x.dim(0) * 3, 1]), [x.dim(0) * 3, x.dim(1)]), 0) },
   { name: 'scatterAddRows, repeated', small: [[12, 3]], large: [[1000, 64]], f: (x) => scatterAddRows(x, repeatedIndices(x.dim(0), 7), 7) },
   { name: 'scatterElements add', small: [[5, 4], [5, 2]], large: [[300, 40], [300, 2]], f: (x, u) => scatterElements(x, broadcastTo(constant(Int32Array.of(1, 1), [1, 2]), [x.dim(0), 2]), u, 1, 'add') },
-  { name: 'attention with mask', small: [[2, 2, 3, 4], [2, 2, 5, 4], [2, 2, 5, 4], [1, 1, 3, 5]], large: [[2, 4, 48, 32], [2, 4, 64, 32], [2, 4, 64, 32], [1, 1, 48, 64]], f: attention },
+  { name: 'attention with mask', small: [[2, 2, 3, 4], [2, 2, 5, 4], [2, 2, 5, 4], [1, 1, 3, 5]], large: [[2, 4, 48, 32], [2, 4, 64, 32], [2, 4, 64, 32], [1, 1, 48, 64]], f: (q, k, v, mask) => attention(q, k, v, mask) },
   { name: 'rotary at given positions', small: [[1, 2, 3, 8]], large: [[4, 4, 48, 64]], f: (x) => rotary(x, rotaryAt(rotaryTables(64, x.dim(3), x.dim(3) / 2, 10000), constant(Int32Array.from({ length: x.dim(2) }, (_, i) => (i * 5) % 64), [x.dim(2)]))) },
   { name: 'crossEntropy', small: [[5, 7]], large: [[400, 130]], f: (x) => crossEntropy(x, repeatedIndices(x.dim(0), x.dim(1))) },
   { name: 'linearCrossEntropy', small: [[5, 3], [7, 3], [7]], large: [[400, 48], [130, 48], [130]], f: (x, w, b) => linearCrossEntropy(x, w, b, repeatedIndices(x.dim(0), w.dim(0))) },
@@ -118,4 +120,5 @@ export const operatorCases: OperatorCase[] = [
     },
   })),
   { name: 'balanceLoss', small: [[7, 4]], large: [[600, 8]], f: (x) => balanceLoss(softmax(x), routeTopK(softmax(x), 2)) },
+  { name: 'balanceLoss per sequence, weighted rows', small: [[8, 4]], large: [[600, 8]], f: (x) => balanceLoss(softmax(x), routeTopK(softmax(x), 2), { sequences: 2, weights_T: constant(Float32Array.from({ length: x.dim(0) }, (_, i) => (i % 3 ? 1 : 0)), [x.dim(0)]) }) },
 ];

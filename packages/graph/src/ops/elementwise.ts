@@ -127,6 +127,14 @@ function sign(x: Tensor): Tensor {
   return apply1({ op: 'Sign', inputs: [x], shape: x.shape, dtype: x.dtype });
 }
 
+export function sin(x: Tensor): Tensor {
+  return unary('Sin', x, (dy) => mul(dy, cos(x)));
+}
+
+export function cos(x: Tensor): Tensor {
+  return unary('Cos', x, (dy) => neg(mul(dy, sin(x))));
+}
+
 export function sigmoid(x: Tensor): Tensor {
   return unary('Sigmoid', x, (dy, y) => mul(dy, mul(y, sub(1, y))));
 }

@@ -1,6 +1,6 @@
 import { formatShape, ShapeError } from '../shape.ts';
 import { int64s, scalar, type Tensor, withGradient, withGradients } from '../tensor.ts';
-import { add, cast, div, equal, mul, sub, where } from './elementwise.ts';
+import { add, cast, div, equal, maximum, mul, sub, where } from './elementwise.ts';
 import { arange, gather, gatherElements, scatterElements, topK } from './indexing.ts';
 import { broadcastTo, concat, reshape, slice, splitDynamic, transpose } from './layout.ts';
 import { argMax, cumSum, reduceSum } from './reduce.ts';
@@ -103,18 +103,27 @@ export function denseExperts(
   return y_TD!;
 }
 
+export interface BalanceOptions {
+  /** Rows are this many equally long sequences, balanced one by one and averaged. Default 1: all rows together. */
+  sequences?: number;
+  /** Weight of each row [T]; 0 leaves a padding row out. */
+  weights_T?: Tensor;
+}
+
 /**
  * Load-balance term Σ_e f_e·P_e with f_e = E/(K·T)·(tokens of e) and P_e the mean score: 1 at perfect balance.
- * The gradient flows through P only (DeepSeekMoE; UniF²ace §3, per group). Rows of `weights_T`, when given, count
- * with that weight (0 leaves a padding row out).
+ * The gradient flows through P only (DeepSeekMoE; UniF²ace has one such term per task group).
  */
-export function balanceLoss(scores_TE: Tensor, routing: Routing, weights_T: Tensor | null = null): Tensor {
+export function balanceLoss(scores_TE: Tensor, routing: Routing, options: BalanceOptions = {}): Tensor {
   const [tokens, experts] = [scores_TE.dim(0), scores_TE.dim(1)];
   const k = routing.indices_TK.dim(1);
-  const selected_TE = cast(assignments(routing, experts), 'float32');
-  const weighted = (x_TE: Tensor) => (weights_T ? mul(x_TE, reshape(weights_T, [tokens, 1])) : x_TE);
-  const total = weights_T ? reduceSum(weights_T) : scalar(tokens);
-  const load_E = div(reduceSum(weighted(selected_TE), 0), mul(total, k / experts));
-  const mean_E = div(reduceSum(weighted(scores_TE), 0), total);
-  return reduceSum(mul(load_E, mean_E));
+  const sequences = options.sequences ?? 1;
+  const length = tokens / sequences;
+  const perSequence = (x_TE: Tensor) => reshape(x_TE, [sequences, length, experts]);
+  const weights_SL1 = options.weights_T ? reshape(options.weights_T, [sequences, length, 1]) : null;
+  const sum = (x_SLE: Tensor) => reduceSum(weights_SL1 ? mul(x_SLE, weights_SL1) : x_SLE, 1);
+  const total_S1 = weights_SL1 ? maximum(reduceSum(weights_SL1, 1), 1e-20) : scalar(length);
+  const load_SE = div(sum(perSequence(cast(assignments(routing, experts), 'float32'))), mul(total_S1, k / experts));
+  const mean_SE = div(sum(perSequence(scores_TE)), total_S1);
+  return mul(reduceSum(mul(load_SE, mean_SE)), 1 / sequences);
 }

@@ -163,12 +163,12 @@ export function pad(x: Tensor, before: readonly number[], after: readonly number
   return apply1({
     op: 'Pad',
     inputs: [x, int64s([...before, ...after])],
-    shape: x.shape.map((_, i) => before[i]! + x.dim(i) + after[i]!),
+    shape: x.shape.map((dim, i) => (before[i] === 0 && after[i] === 0 ? dim : before[i]! + x.dim(i) + after[i]!)),
     dtype: x.dtype,
     vjp: ([dy]) => {
       let d = dy!;
       x.shape.forEach((_, i) => {
-        d = slice(d, i, before[i]!, before[i]! + x.dim(i));
+        if (before[i] !== 0 || after[i] !== 0) d = slice(d, i, before[i]!, before[i]! + x.dim(i));
       });
       return [d, null];
     },

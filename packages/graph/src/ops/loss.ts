@@ -25,7 +25,7 @@ function rowLoss(logits_NV: Tensor, targets_N: Tensor): { probabilities_NV: Tens
 /** −log softmax(logits)[target] of each row, natural logarithm: [N]. Targets are int32 or int64 in 0..V−1. */
 export function crossEntropy(logits_NV: Tensor, targets_N: Tensor): Tensor {
   const { probabilities_NV, loss_N } = rowLoss(logits_NV, targets_N);
-  const [rows, classes] = [logits_NV.dim(0), logits_NV.dim(1)];
+  const rows = logits_NV.dim(0);
   return withGradient(loss_N, [logits_NV], (dLoss_N) => {
     const weight_N1 = reshape(dLoss_N, [rows, 1]);
     return [scatterElements(mul(probabilities_NV, weight_N1), reshape(targets_N, [rows, 1]), neg(weight_N1), 1, 'add')];
