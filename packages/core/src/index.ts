@@ -1,1 +1,11 @@
-export {};
+export * from './backbone/config.ts';
+export * from './backbone/experts/feed-forward.ts';
+export * from './backbone/experts/moe-plus-plus.ts';
+export * from './backbone/experts/resampler.ts';
+export * from './backbone/experts/router.ts';
+export * from './backbone/experts/sequence-moe.ts';
+export * from './backbone/experts/token-moe.ts';
+export * from './backbone/linear.ts';
+export * from './backbone/phi.ts';
+export * from './backbone/unified.ts';
+export * from './checkpoint/safetensors.ts';

@@ -1,1 +1,2 @@
-export {};
+export * from './checkpoint/atomic.node.ts';
+export * from './checkpoint/safetensors.node.ts';

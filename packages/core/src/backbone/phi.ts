@@ -1,9 +1,10 @@
 import {
   add,
-  attention,
+  attentionWeights,
   concat,
   gather,
   geluTanh,
+  matmul,
   type ParamScope,
   reshape,
   rotary,
@@ -57,13 +58,13 @@ export function phiRope(config: PhiConfig, positions_L: Tensor | null, length: n
   return rotaryAt(rotaryTables(count, width, rotaryDims, config.ropeTheta), positions_L);
 }
 
-/** Self-attention with QK-norm and partial rotary embedding; also returns the new keys and values. */
+/** Self-attention with QK-norm and partial rotary embedding; also returns the new keys and values and the attention weights. */
 export function phiAttention(
   scope: ParamScope,
   config: PhiConfig,
   x_BLD: Tensor,
   context: AttentionContext,
-): { y_BLD: Tensor; present: KeyValue } {
+): { y_BLD: Tensor; present: KeyValue; weights_BHLS: Tensor } {
   const [batch, length, hidden] = [x_BLD.dim(0), x_BLD.dim(1), config.hiddenSize];
   const width = hidden / config.heads;
   const heads = (name: string, norm: string | null) => {
@@ -78,8 +79,9 @@ export function phiAttention(
   };
   const k_BHSd = context.past ? concat([context.past.k_BHSd, present.k_BHSd], 2) : present.k_BHSd;
   const v_BHSd = context.past ? concat([context.past.v_BHSd, present.v_BHSd], 2) : present.v_BHSd;
-  const mixed_BLHd = transpose(attention(q_BHLd, k_BHSd, v_BHSd, context.mask), [0, 2, 1, 3]);
-  return { y_BLD: denseLayer(scope.at('dense'), reshape(mixed_BLHd, [batch, length, hidden]), hidden), present };
+  const weights_BHLS = attentionWeights(q_BHLd, k_BHSd, context.mask);
+  const mixed_BLD = reshape(transpose(matmul(weights_BHLS, v_BHSd), [0, 2, 1, 3]), [batch, length, hidden]);
+  return { y_BLD: denseLayer(scope.at('dense'), mixed_BLD, hidden), present, weights_BHLS };
 }
 
 /** Feed-forward of Phi: fc2(gelu_tanh(fc1 x)). */
@@ -100,6 +102,8 @@ export interface PhiOutputs {
   /** Input of each layer, then the output of the final LayerNorm (as Hugging Face numbers them). */
   hiddenStates: Tensor[];
   present: KeyValue[];
+  /** Attention probabilities of each layer, [B, H, L, P + L]. */
+  attention: Tensor[];
 }
 
 /** Rows of the token embedding. */
@@ -129,6 +133,7 @@ export function phi(scope: ParamScope, config: PhiConfig, embeds_BLD: Tensor, in
   const rope = phiRope(config, inputs.positions_L ?? null, embeds_BLD.dim(1));
   const hiddenStates = [embeds_BLD];
   const present: KeyValue[] = [];
+  const attention: Tensor[] = [];
   let x_BLD = embeds_BLD;
   for (let layer = 0; layer < config.layers; layer++) {
     const block = model.at('layers').at(layer);
@@ -136,12 +141,13 @@ export function phi(scope: ParamScope, config: PhiConfig, embeds_BLD: Tensor, in
     const past = inputs.past?.[layer];
     const attended = phiAttention(block.at('self_attn'), config, normal_BLD, { mask: inputs.mask, rope, ...(past && { past }) });
     present.push(attended.present);
+    attention.push(attended.weights_BHLS);
     const fed_BLD = phiMlp(block.at('mlp'), normal_BLD, config.intermediateSize);
     x_BLD = add(add(attended.y_BLD, fed_BLD), x_BLD);
     if (layer < config.layers - 1) hiddenStates.push(x_BLD);
   }
   hiddenStates.push(normLayer(model.at('final_layernorm'), x_BLD, config.layerNormEps));
-  return { hiddenStates, present };
+  return { hiddenStates, present, attention };
 }
 
 /** Full-vocabulary logits of Phi for token ids: [B, L, V]. */

@@ -9,16 +9,21 @@ import { matmul } from './linalg.ts';
 // B batch, H heads, L queries, S keys, d head width
 
 /**
- * Scaled dot-product attention softmax(q·kᵀ/√d + mask)·v.
+ * Attention probabilities softmax(q·kᵀ/√d + mask): [B, H, L, S].
  * `mask` is additive and broadcasts to [B, H, L, S]; a row that hides all keys attends evenly.
  */
-export function attention(q_BHLd: Tensor, k_BHSd: Tensor, v_BHSd: Tensor, mask: Tensor | null, scale?: number): Tensor {
+export function attentionWeights(q_BHLd: Tensor, k_BHSd: Tensor, mask: Tensor | null, scale?: number): Tensor {
   const width = q_BHLd.dim(q_BHLd.rank - 1);
   if (q_BHLd.rank < 2 || k_BHSd.shape[k_BHSd.rank - 1] !== width)
     throw new ShapeError(`attention: queries ${formatShape(q_BHLd.shape)} do not fit keys ${formatShape(k_BHSd.shape)}`);
   // scaling the queries touches fewer elements than scaling the scores
   const scores_BHLS = matmul(mul(q_BHLd, scale ?? 1 / Math.sqrt(width)), swapLast(k_BHSd));
-  return matmul(softmax(mask ? add(scores_BHLS, mask) : scores_BHLS), v_BHSd);
+  return softmax(mask ? add(scores_BHLS, mask) : scores_BHLS);
+}
+
+/** Scaled dot-product attention softmax(q·kᵀ/√d + mask)·v: [B, H, L, d]. */
+export function attention(q_BHLd: Tensor, k_BHSd: Tensor, v_BHSd: Tensor, mask: Tensor | null, scale?: number): Tensor {
+  return matmul(attentionWeights(q_BHLd, k_BHSd, mask, scale), v_BHSd);
 }
 
 export interface RotaryTables {

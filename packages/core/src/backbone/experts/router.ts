@@ -49,6 +49,7 @@ export const RouterConfig = z.strictObject({
 export type RouterConfig = z.infer<typeof RouterConfig>;
 
 export interface Routed {
+  /** Before normalisation; what the next layer's residual takes. */
   logits_TE: Tensor;
   /** Softmax over all experts. */
   scores_TE: Tensor;
@@ -65,12 +66,13 @@ export function router(
   x_TD: Tensor,
   options: { mode?: RoutingMode; previousLogits_TE?: Tensor; names?: 'plain' | 'moePlusPlus' } = {},
 ): Routed {
-  const logits_TE = normalizeLogits(gateLogits(scope, config, x_TD, options), config);
-  const scores_TE = softmax(logits_TE);
+  const logits_TE = gateLogits(scope, config, x_TD, options);
+  const normal_TE = normalizeLogits(logits_TE, config);
+  const scores_TE = softmax(normal_TE);
   const choose = options.mode === 'dense' ? routeArgMax : routeTopK;
   const candidates_TE = config.groups ? keepBestGroups(scores_TE, config.groups, choose) : scores_TE;
   if (config.order === 'topKFirst') {
-    const { indices_TK, gates_TK } = choose(logits_TE, config.topK);
+    const { indices_TK, gates_TK } = choose(normal_TE, config.topK);
     return { logits_TE, scores_TE, routing: { indices_TK, gates_TK: mul(softmax(gates_TK), config.scale) } };
   }
   const { indices_TK, gates_TK } = choose(candidates_TE, config.topK);

@@ -1,0 +1,69 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { decodeFloat32, decodeIntegers, readSafetensors, type StoredTensor } from '@unif2ace/core';
+import { expect } from 'vitest';
+
+/** Folder of the golden tensors; UNIF2ACE_FIXTURES names another one of the same form. */
+const folder = process.env.UNIF2ACE_FIXTURES ?? join(import.meta.dirname, '..', 'fixtures');
+
+export interface Fixture<Json> {
+  json: Json;
+  has(name: string): boolean;
+  names(prefix: string): string[];
+  shape(name: string): number[];
+  f32(name: string): Float32Array;
+  ints(name: string): number[];
+  /** All tensors below `weights.`, names without it. */
+  weights(): Map<string, Float32Array>;
+}
+
+/** Reads NAME.json and the tensors of `tensorsFrom` (default: NAME.safetensors). */
+export function loadFixture<Json = unknown>(name: string, tensorsFrom = name): Fixture<Json> {
+  const path = join(folder, `${tensorsFrom}.safetensors`);
+  const tensors = existsSync(path) ? readSafetensors(readFileSync(path)).tensors : new Map<string, StoredTensor>();
+  const get = (key: string): StoredTensor => {
+    const tensor = tensors.get(key);
+    if (!tensor) throw new Error(`fixture ${tensorsFrom} has no tensor ${key}`);
+    return tensor;
+  };
+  const names = (prefix: string) => [...tensors.keys()].filter((key) => key.startsWith(prefix));
+  return {
+    json: JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')) as Json,
+    has: (key) => tensors.has(key),
+    names,
+    shape: (key) => [...get(key).shape],
+    f32: (key) => decodeFloat32(get(key)),
+    ints: (key) => decodeIntegers(get(key)),
+    weights: () => new Map(names('weights.').map((key) => [key.slice('weights.'.length), decodeFloat32(get(key))])),
+  };
+}
+
+export interface Tolerance {
+  atol?: number;
+  rtol?: number;
+}
+
+/** |actual − expected| ≤ atol + rtol·|expected| for every element. */
+export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, { atol = 0, rtol = 0 }: Tolerance, label: string): void {
+  expect(actual.length, `${label}: number of values`).toBe(expected.length);
+  for (let i = 0; i < expected.length; i++) {
+    const [got, want] = [actual[i]!, expected[i]!];
+    if (got === want || (Number.isNaN(got) && Number.isNaN(want))) continue;
+    const allowed = atol + rtol * Math.abs(want);
+    if (!(Math.abs(got - want) <= allowed))
+      expect.fail(`${label}[${i}]: expected ${want}, got ${got} (off by ${Math.abs(got - want)}, allowed ${allowed})`);
+  }
+}
+
+/** max|actual − expected| ≤ 1e-3 · max(max|expected|, floor): the rule stated in the fixtures for gradients. */
+export function expectGradClose(actual: ArrayLike<number>, expected: ArrayLike<number>, floor: number, label: string): void {
+  expect(actual.length, `${label}: number of values`).toBe(expected.length);
+  let [largest, worst] = [0, 0];
+  for (let i = 0; i < expected.length; i++) {
+    largest = Math.max(largest, Math.abs(expected[i]!));
+    const difference = Math.abs(actual[i]! - expected[i]!);
+    worst = difference <= worst ? worst : difference;
+  }
+  const allowed = 1e-3 * Math.max(largest, floor);
+  if (!(worst <= allowed)) expect.fail(`${label}: worst difference ${worst}, allowed ${allowed} (largest gradient ${largest})`);
+}
