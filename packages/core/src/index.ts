@@ -9,3 +9,7 @@ export * from './backbone/linear.ts';
 export * from './backbone/phi.ts';
 export * from './backbone/unified.ts';
 export * from './checkpoint/safetensors.ts';
+export * from './encoders/clip-vit.ts';
+export * from './tokenizer/lookup-free.ts';
+export * from './tokenizer/magvit.ts';
+export * from './tokenizer/magvit-blocks.ts';
