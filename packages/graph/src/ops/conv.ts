@@ -1,8 +1,8 @@
 import { formatShape, ShapeError } from '../shape.ts';
 import { apply1, constant, type Tensor } from '../tensor.ts';
 import { mul } from './elementwise.ts';
-import { concat, pad, reshape, reverse, slice, swapLast, transpose } from './layout.ts';
-import { matmul } from './linalg.ts';
+import { concat, pad, reshape, reverse, slice, split, swapLast, transpose } from './layout.ts';
+import { gemm, matmul } from './linalg.ts';
 import { reduceSum } from './reduce.ts';
 
 /** Zero rows and columns around the image: [top, left, bottom, right]. */
@@ -75,8 +75,41 @@ function inputGradient(dy: Tensor, x: Tensor, weight: Tensor, stride: number, pa
   });
 }
 
-/** dW tap by tap: dy_BO(HW) · x_B(HW)C of the shifted image, summed over the batch. */
 function weightGradient(dy: Tensor, x: Tensor, weight: Tensor, stride: number, padding: Padding): Tensor {
+  return stride === 1 ? weightGradientByShifts(dy, x, weight, padding) : weightGradientByWindows(dy, x, weight, stride, padding);
+}
+
+/**
+ * dW for stride 1 on zero-framed images laid end to end, [C, B·H'·W']: one tap of the kernel is then the same line some
+ * places further on, so that each tap costs one block copy and one matrix product over all images.
+ */
+function weightGradientByShifts(dy: Tensor, x: Tensor, weight: Tensor, [top, left, bottom, right]: Padding): Tensor {
+  const [outputs, inputs, kernelH, kernelW] = [0, 1, 2, 3].map((axis) => weight.dim(axis)) as [number, number, number, number];
+  const [batch, outH, outW] = [dy.dim(0), dy.dim(2), dy.dim(3)];
+  // of equal frames one zero line serves as the end of a line and the start of the next
+  const below = top === bottom && kernelH === 2 * top + 1 ? 0 : bottom;
+  const after = left === right && kernelW === 2 * left + 1 ? 0 : right;
+  const framed = pad(transpose(x, [1, 0, 2, 3]), [0, 0, top, left], [0, 0, below, after]);
+  const [height, width] = [framed.dim(2), framed.dim(3)];
+  const count = batch * height * width;
+  const dy_OM = reshape(pad(transpose(dy, [1, 0, 2, 3]), [0, 0, 0, 0], [0, 0, height - outH, width - outW]), [outputs, count]);
+  const lastShift = (kernelH - 1) * width + kernelW - 1;
+  let x_CM = reshape(framed, [inputs, count]);
+  if (lastShift > 0) x_CM = concat([x_CM, constant(new Float32Array(inputs * lastShift), [inputs, lastShift])], 1);
+  const taps: Tensor[] = [];
+  for (let i = 0; i < kernelH; i++)
+    for (let j = 0; j < kernelW; j++) {
+      const shift = i * width + j;
+      // Split copies blocks, Slice element by element
+      const pieces = split(x_CM, [shift, count, lastShift - shift], 1);
+      taps.push(gemm(dy_OM, pieces[1] ?? x_CM, null, { transB: true }));
+    }
+  if (taps.length === 1) return reshape(taps[0]!, weight.shape);
+  return reshape(concat(taps.map((tap) => reshape(tap, [outputs, inputs, 1])), 2), weight.shape);
+}
+
+/** dW for any stride, tap by tap: dy_BO(HW) · x_B(HW)C of the strided window, summed over the batch. */
+function weightGradientByWindows(dy: Tensor, x: Tensor, weight: Tensor, stride: number, padding: Padding): Tensor {
   const [batch, outputs, outH, outW] = [0, 1, 2, 3].map((axis) => dy.dim(axis)) as [number, number, number, number];
   const inputs = x.dim(1);
   const [kernelH, kernelW] = [weight.dim(2), weight.dim(3)];
