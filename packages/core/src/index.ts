@@ -13,3 +13,6 @@ export * from './encoders/clip-vit.ts';
 export * from './tokenizer/lookup-free.ts';
 export * from './tokenizer/magvit.ts';
 export * from './tokenizer/magvit-blocks.ts';
+export * from './prompt/masks.ts';
+export * from './prompt/sequences.ts';
+export * from './prompt/special-tokens.ts';

@@ -1,0 +1,82 @@
+import {
+  buildModel,
+  FlatState,
+  gradients,
+  type ParamScope,
+  type Runtime,
+  type Session,
+  type Tensor,
+  type TensorValue,
+  type TensorValues,
+} from '@unif2ace/graph';
+
+export interface TrainGraphOptions {
+  runtime: Runtime;
+  /** Trained parameters; the others keep their value and get no gradient. Default: all. */
+  trainable?: (name: string) => boolean;
+}
+
+/**
+ * A compiled training step over a flat state: forward, backward, gradients written into the state in place.
+ * Several graphs (one per task or length) may share one state.
+ */
+export class TrainGraph {
+  readonly #session: Session;
+  readonly #state: FlatState;
+  readonly #parameterFeeds: TensorValues;
+  readonly #fetches: TensorValues;
+
+  private constructor(session: Session, state: FlatState, fetches: TensorValues) {
+    this.#session = session;
+    this.#state = state;
+    const inputs = new Set(session.inputNames);
+    this.#parameterFeeds = Object.fromEntries(Object.entries(state.feeds()).filter(([name]) => inputs.has(name)));
+    this.#fetches = fetches;
+  }
+
+  /** Compiles `loss` and the other float32 `metrics`. The state must hold every parameter of the scope. */
+  static async compile(
+    loss: Tensor,
+    metrics: Readonly<Record<string, Tensor>>,
+    scope: ParamScope,
+    state: FlatState,
+    options: TrainGraphOptions,
+  ): Promise<TrainGraph> {
+    const trained = scope.specs().flatMap((spec, i) => (options.trainable?.(spec.name) ?? true ? [{ spec, i }] : []));
+    const tensors = scope.tensors();
+    const dParameters = gradients(
+      loss,
+      trained.map(({ i }) => tensors[i]!),
+    );
+    const gradient = Object.fromEntries(trained.map(({ spec }, j) => [`grad.${spec.name}`, dParameters[j]!]));
+    const session = await options.runtime.createSession(buildModel({ loss, ...metrics, ...gradient }));
+    const fetches: TensorValues = {};
+    for (const [name, tensor] of Object.entries({ loss, ...metrics })) fetches[name] = buffer(tensor);
+    for (const { spec } of trained)
+      fetches[`grad.${spec.name}`] = { dtype: 'float32', shape: spec.shape, data: state.grad(spec.name) };
+    return new TrainGraph(session, state, fetches);
+  }
+
+  /** Runs one batch. Gradients replace those in the state; the metrics' buffers are reused by the next run. */
+  async run(feeds: TensorValues): Promise<Record<string, Float32Array>> {
+    const values = await this.#session.run({ ...this.#parameterFeeds, ...feeds }, this.#fetches);
+    return Object.fromEntries(
+      Object.entries(values)
+        .filter(([name]) => !name.startsWith('grad.'))
+        .map(([name, value]) => [name, value.data as Float32Array]),
+    );
+  }
+
+  get state(): FlatState {
+    return this.#state;
+  }
+
+  release(): Promise<void> {
+    return this.#session.release();
+  }
+}
+
+function buffer(tensor: Tensor): TensorValue {
+  const shape = tensor.shape.map((_, axis) => tensor.dim(axis));
+  return { dtype: 'float32', shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) };
+}
