@@ -1,2 +1,3 @@
 export * from './checkpoint/atomic.node.ts';
 export * from './checkpoint/safetensors.node.ts';
+export * from './image/decode.node.ts';

@@ -3,6 +3,8 @@ const multiplier1 = 0xcd9e8d57;
 const weyl0 = 0x9e3779b9;
 const weyl1 = 0xbb67ae85;
 const rounds = 10;
+/** Last block of a sequence, so that a fork's key is never among numbers drawn in practice. */
+const forkTag = 0xffffffff;
 
 /** Philox4x32-10 (Salmon et al. 2011): four 32-bit words from a 128-bit counter and a 64-bit key. */
 export function philox4x32(
@@ -12,25 +14,30 @@ export function philox4x32(
   let [c0, c1, c2, c3] = counter;
   let [k0, k1] = key;
   for (let round = 0; round < rounds; round++) {
-    const [high0, low0] = multiply32(multiplier0, c0);
-    const [high1, low1] = multiply32(multiplier1, c2);
-    [c0, c1, c2, c3] = [(high1 ^ c1 ^ k0) >>> 0, low1, (high0 ^ c3 ^ k1) >>> 0, low0];
-    k0 = (k0 + weyl0) >>> 0;
-    k1 = (k1 + weyl1) >>> 0;
+    const high0 = multiplyHigh(multiplier0, c0);
+    const high1 = multiplyHigh(multiplier1, c2);
+    const low0 = Math.imul(multiplier0, c0);
+    const low1 = Math.imul(multiplier1, c2);
+    c0 = high1 ^ c1 ^ k0;
+    c1 = low1;
+    c2 = high0 ^ c3 ^ k1;
+    c3 = low0;
+    k0 = (k0 + weyl0) | 0;
+    k1 = (k1 + weyl1) | 0;
   }
-  return [c0, c1, c2, c3];
+  return [c0 >>> 0, c1 >>> 0, c2 >>> 0, c3 >>> 0];
 }
 
-/** High and low word of the product of two 32-bit words. */
-function multiply32(a: number, b: number): [number, number] {
-  const low = Math.imul(a, b) >>> 0;
-  const [aHigh, aLow, bHigh, bLow] = [a >>> 16, a & 0xffff, b >>> 16, b & 0xffff];
-  const middle = aLow * bHigh + ((aLow * bLow) >>> 16);
+/** High word of the product of two 32-bit words; each partial product stays below 2³³, exact in a double. */
+function multiplyHigh(a: number, b: number): number {
+  const [aHigh, aLow] = [a >>> 16, a & 0xffff];
+  const [bHigh, bLow] = [b >>> 16, b & 0xffff];
+  const middle = aLow * bHigh + (Math.imul(aLow, bLow) >>> 16);
   const cross = aHigh * bLow + (middle & 0xffff);
-  const high = aHigh * bHigh + Math.floor(middle / 65536) + Math.floor(cross / 65536);
-  return [high >>> 0, low];
+  return (Math.imul(aHigh, bHigh) + Math.floor(middle / 65536) + ((cross / 65536) | 0)) | 0;
 }
 
+/** Position in a sequence; plain numbers, so that it can be stored as JSON. */
 export interface PhiloxState {
   block: number;
   used: number;
@@ -51,15 +58,29 @@ export class Philox {
 
   /** @throws RangeError for a seed outside 0..2⁶⁴−1 or more than three stream numbers. */
   constructor(seed: number | bigint, ...stream: number[]) {
-    if (typeof seed === 'number' && !Number.isSafeInteger(seed)) throw new RangeError(`philox: seed ${seed} is no integer; try 0 to 2^53`);
+    if (typeof seed === 'number' && !Number.isSafeInteger(seed))
+      throw new RangeError(`philox: seed ${seed} is not a safe integer; try 0 to 2^53 − 1, or a bigint`);
     const wide = BigInt(seed);
-    if (wide < 0n || wide >= 1n << 64n) throw new RangeError(`philox: seed ${seed} is out of range; try 0 to 2^53`);
+    if (wide < 0n || wide >= 1n << 64n) throw new RangeError(`philox: seed ${seed} is out of range; try 0 to 2^64 − 1`);
     if (stream.length > 3) throw new RangeError(`philox: at most three stream numbers, got ${stream.length}`);
     this.#key = [Number(wide & 0xffffffffn), Number(wide >> 32n)];
     this.#stream = [(stream[0] ?? 0) >>> 0, (stream[1] ?? 0) >>> 0, (stream[2] ?? 0) >>> 0];
   }
 
-  /** Next 32 random bits. */
+  /**
+   * Child sequence named by up to three stream numbers. It depends on this sequence's name alone, not on how much was
+   * drawn from it, and two children differ whenever their names differ.
+   *
+   * @throws RangeError for more than three stream numbers.
+   */
+  fork(...stream: number[]): Philox {
+    if (stream.length > 3) throw new RangeError(`philox: at most three stream numbers, got ${stream.length}`);
+    const [a, b] = philox4x32([forkTag, ...this.#stream], this.#key);
+    const [low, high] = philox4x32([stream[0] ?? 0, stream[1] ?? 0, stream[2] ?? 0, stream.length], [a, b]);
+    return new Philox((BigInt(high) << 32n) | BigInt(low));
+  }
+
+  /** Next 32 random bits; a sequence has 2³⁴ of them. */
   uint32(): number {
     if (this.#used === 4) {
       this.#words = philox4x32([this.#block >>> 0, ...this.#stream], this.#key);
@@ -124,11 +145,19 @@ export class Philox {
     return this.shuffle(Int32Array.from({ length: n }, (_, i) => i));
   }
 
-  /** Index drawn in proportion to non-negative weights. @throws RangeError when they do not sum to a positive number. */
+  /**
+   * Index drawn in proportion to weights ≥ 0, in Float64.
+   *
+   * @throws RangeError for a negative weight or when the sum is not a positive finite number.
+   */
   categorical(weights: ArrayLike<number>): number {
     let total = 0;
-    for (let i = 0; i < weights.length; i++) total += weights[i]!;
-    if (!(total > 0) || !Number.isFinite(total)) throw new RangeError(`philox: weights sum to ${total}`);
+    for (let i = 0; i < weights.length; i++) {
+      if (weights[i]! < 0) throw new RangeError(`philox: weight ${i} is ${weights[i]}, expected at least 0`);
+      total += weights[i]!;
+    }
+    if (!(total > 0) || !Number.isFinite(total))
+      throw new RangeError(`philox: weights sum to ${total}, expected a positive finite number`);
     let left = this.uniform() * total;
     let last = 0;
     for (let i = 0; i < weights.length; i++) {
@@ -145,6 +174,7 @@ export class Philox {
     return { block: this.#block, used: this.#used, spareNormal: this.#spareNormal };
   }
 
+  /** Continues from a stored position of the same seed and stream. */
   restore(state: PhiloxState): this {
     this.#block = state.used === 4 ? state.block : state.block - 1;
     this.#used = 4;
@@ -157,7 +187,7 @@ export class Philox {
   }
 }
 
-/** Two stream numbers from a name (64-bit FNV-1a). */
+/** Two stream numbers from a name (64-bit FNV-1a of its UTF-8 bytes), e.g. to initialise a parameter by its name. */
 export function streamFromName(name: string): [number, number] {
   let hash = 0xcbf29ce484222325n;
   for (const byte of new TextEncoder().encode(name)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);

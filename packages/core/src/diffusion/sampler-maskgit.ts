@@ -1,0 +1,151 @@
+import type { Philox } from '@unif2ace/graph';
+import { type MaskSchedule, maskRatio, maskRatioFloat32 } from './schedules.ts';
+
+// B images, N tokens, V codes
+
+/** Marks an image token that is still to be drawn. */
+export const unknownToken = -1;
+
+/** Confidence of a known token: log of the largest float32, as in Show-o. */
+const knownProbability = 3.4028234663852886e38;
+
+export interface MaskgitOptions {
+  /** Denoising steps. */
+  steps: number;
+  /** Scale w of (1+w)·cond − w·uncond. 0 needs no unconditional branch. */
+  guidance: number;
+  /** Randomness of the choice which tokens to keep. */
+  temperature: number;
+  schedule?: MaskSchedule;
+  /**
+   * `showo` repeats the original with its quirks: compounding temperature, float32 token counts, known tokens re-masked
+   * when none is left. `maskgit` (default): temperature·(1 − progress), Float64, known tokens stay.
+   */
+  mode?: 'maskgit' | 'showo';
+}
+
+/** Logits [B·N·V] of one step; `unconditional` only when asked for. */
+export type CodeLogits = (
+  tokens_BN: readonly Int32Array[],
+  step: number,
+) => Promise<{ conditional: Float32Array; unconditional?: Float32Array }>;
+
+/** Random numbers of step s for image b: N for the draw of codes, then N for the confidences. */
+export type MaskgitDraws = (step: number, image: number) => { code: ArrayLike<number>; confidence: ArrayLike<number> };
+
+/** Independent numbers per image: what image i draws depends on (seed, i) alone. */
+export function philoxDraws(randoms: readonly Philox[], tokens: number): MaskgitDraws {
+  return (_step, image) => {
+    const random = randoms[image]!;
+    const draw = () => Float64Array.from({ length: tokens }, () => random.openUniform());
+    return { code: draw(), confidence: draw() };
+  };
+}
+
+export interface MaskgitStep {
+  step: number;
+  /** All tokens as drawn in this step (known ones kept). */
+  sampled: Int32Array[];
+  /** State handed to the next step: unknownToken where masked again. */
+  tokens: Int32Array[];
+  /** Softmax after guidance [B·N·V]; only in `showo` mode, where it is compared with recordings. */
+  probabilities: Float64Array[];
+  selected: Float64Array[];
+  maskCounts: number[];
+  temperature: number;
+}
+
+/** Softmax of guided logits of one token, Float64. */
+function guidedSoftmax(out: Float64Array, cond: Float32Array, uncond: Float32Array | undefined, at: number, codes: number, guidance: number): void {
+  let max = Number.NEGATIVE_INFINITY;
+  for (let v = 0; v < codes; v++) {
+    const logit = uncond ? (1 + guidance) * cond[at + v]! - guidance * uncond[at + v]! : cond[at + v]!;
+    out[v] = logit;
+    if (logit > max) max = logit;
+  }
+  let sum = 0;
+  for (let v = 0; v < codes; v++) {
+    out[v] = Math.exp(out[v]! - max);
+    sum += out[v]!;
+  }
+  for (let v = 0; v < codes; v++) out[v] = out[v]! / sum;
+}
+
+/** Smallest v whose cumulative probability exceeds u. */
+export function drawCode(probabilities: ArrayLike<number>, u: number): number {
+  let cumulative = 0;
+  for (let v = 0; v < probabilities.length; v++) {
+    cumulative += probabilities[v]!;
+    if (cumulative > u) return v;
+  }
+  return probabilities.length - 1;
+}
+
+/** −log(−log u) with both arguments kept at or above 1e-20. */
+export function gumbelOf(u: number): number {
+  return -Math.log(Math.max(1e-20, -Math.log(Math.max(1e-20, u))));
+}
+
+/** log p + T·Gumbel. */
+export function confidence(probability: number, u: number, temperature: number): number {
+  return Math.log(Math.max(1e-20, probability)) + temperature * gumbelOf(u);
+}
+
+/** 1 for tokens below the `count`-th smallest confidence, strictly (quirks: t2i_generate). */
+export function lowestConfidence(confidences: ArrayLike<number>, count: number): Uint8Array {
+  const cut = Float64Array.from(confidences).sort()[count];
+  return Uint8Array.from(confidences as ArrayLike<number>, (c) => Number(cut !== undefined && c < cut));
+}
+
+/**
+ * Confidence sampling of MaskGIT and Show-o (paper §3.6): every step draws all unknown tokens, keeps the most
+ * confident and masks the rest again. Yields after each step; the last step's `sampled` is the result.
+ */
+export async function* sampleMaskgit(
+  start: readonly Int32Array[],
+  codes: number,
+  logits: CodeLogits,
+  draws: MaskgitDraws,
+  options: MaskgitOptions,
+): AsyncGenerator<MaskgitStep> {
+  const { steps, guidance, mode = 'maskgit', schedule = { method: 'cosine' } } = options;
+  const showo = mode === 'showo';
+  let tokens: Int32Array[] = start.map((row) => row.slice());
+  let compounded = options.temperature;
+  for (let step = 0; step < steps; step++) {
+    const progress = (step + 1) / steps;
+    const ratio = showo ? maskRatioFloat32(schedule, progress) : maskRatio(schedule, progress);
+    compounded *= 1 - progress;
+    const temperature = showo ? compounded : options.temperature * (1 - progress);
+    const network = await logits(tokens, step);
+    const result: MaskgitStep = { step, sampled: [], tokens: [], probabilities: [], selected: [], maskCounts: [], temperature };
+    tokens.forEach((row, image) => {
+      const length = row.length;
+      const { code: codeDraws, confidence: confidenceDraws } = draws(step, image);
+      const probabilities = new Float64Array(length * codes);
+      const sampled = row.slice();
+      const selected = new Float64Array(length).fill(knownProbability);
+      for (let i = 0; i < length; i++) {
+        if (row[i] !== unknownToken && !showo) continue;
+        const p = probabilities.subarray(i * codes, (i + 1) * codes);
+        guidedSoftmax(p, network.conditional, guidance > 0 ? network.unconditional : undefined, (image * length + i) * codes, codes, guidance);
+        if (row[i] !== unknownToken) continue;
+        sampled[i] = drawCode(p, codeDraws[i]!);
+        selected[i] = p[sampled[i]!]!;
+      }
+      const unknown = row.reduce((n, token) => n + Number(token === unknownToken), 0);
+      const wanted = Math.floor(showo ? Math.fround(length * ratio) : length * ratio + 1e-9);
+      const count = showo ? Math.max(1, Math.min(unknown - 1, wanted)) : Math.min(Math.max(0, unknown - 1), wanted);
+      const confidences = Float64Array.from(selected, (p, i) => confidence(p, confidenceDraws[i]!, temperature));
+      if (!showo) for (let i = 0; i < length; i++) if (row[i] !== unknownToken) confidences[i] = Number.POSITIVE_INFINITY;
+      const masked = lowestConfidence(confidences, count);
+      result.sampled.push(sampled);
+      result.tokens.push(sampled.map((token, i) => (masked[i] ? unknownToken : token)));
+      result.probabilities.push(probabilities);
+      result.selected.push(selected);
+      result.maskCounts.push(count);
+    });
+    tokens = result.tokens;
+    yield result;
+  }
+}
