@@ -1,21 +1,18 @@
 import type { Philox } from '@unif2ace/graph';
 import { ignoreLabel } from '../prompt/sequences.ts';
-import { type MaskCountLaw, type MaskSchedule, maskRatio, maskRatioFloat32 } from './schedules.ts';
+import { type MaskSchedule, maskRatio, maskRatioFloat32 } from './schedules.ts';
 
-/** Number of masked tokens of one image of `length` tokens, 1 to `length` (paper §1.5, §1.6). */
+/** k of an exact-k mask: law of the number of masked tokens. */
+export type MaskCountLaw = 'cosine' | 'uniform';
+
+/** Number of masked tokens of one image: cosine λ = cos(πu/2), k = max(1, round(Lλ)), or uniform on 1..L. */
 export function drawMaskCount(law: MaskCountLaw, length: number, random: Philox): number {
   if (law === 'uniform') return 1 + random.int(length);
   return Math.max(1, Math.round(length * maskRatio({ method: 'cosine' }, random.uniform())));
 }
 
-/**
- * Random set of exactly `count` of `length` positions, every such set equally likely: 1 where masked.
- *
- * @throws RangeError unless 0 ≤ count ≤ length.
- */
+/** Random set of exactly `count` of `length` positions: 1 where masked. */
 export function drawMask(count: number, length: number, random: Philox): Uint8Array {
-  if (!Number.isInteger(count) || count < 0 || count > length)
-    throw new RangeError(`drawMask: count ${count} is outside 0 to ${length}`);
   const masked = new Uint8Array(length);
   for (const position of random.permutation(length).subarray(0, count)) masked[position] = 1;
   return masked;
@@ -24,94 +21,80 @@ export function drawMask(count: number, length: number, random: Philox): Uint8Ar
 /** Settings of Show-o's `mask_or_random_replace_tokens`. */
 export interface ShowoMaskingConfig {
   schedule: MaskSchedule;
-  /** Id that replaces a masked token. */
   maskId: number;
-  /** Lower bound of the mask rate; default 0. */
-  minMaskingRate?: number;
-  /** `random_replace` replaces nothing in the original either, but labels and weighs every token. Default `mask`. */
-  noiseType?: 'mask' | 'random_replace';
-  /** Labels and weighs every token; default false. */
-  predictAllTokens?: boolean;
-  /** Probability of a rectangle in place of scattered positions, drawn once for the batch; default: never drawn. */
-  contiguousRegionProbability?: number;
-  /** Mask rates drawn from in evaluation instead of the schedule. */
-  evalMaskRatios?: readonly number[];
-  /** Default true. */
-  training?: boolean;
+  minMaskingRate: number;
+  noiseType: 'mask' | 'random_replace';
+  predictAllTokens: boolean;
+  contiguousRegionProbability: number | null;
+  /** Ratios drawn from in evaluation instead of the schedule. */
+  evalMaskRatios: readonly number[] | null;
+  training: boolean;
 }
 
 /** Supplied random numbers, so that a recorded run can be repeated. */
 export interface ShowoMaskingDraws {
-  /** [B] uniforms behind the mask rates; not asked for where `evalMaskRatios` are used. */
-  timesteps(): ArrayLike<number>;
-  /** [B·N] uniforms behind the positions; not asked for in contiguous regions. */
-  positions(): ArrayLike<number>;
-  /** Uniform that decides for a contiguous region. */
-  random(): number;
-  /** Integer in low..high, both included. */
-  randint(low: number, high: number): number;
-  /** `count` values of the population, with replacement. */
-  choices(population: readonly number[], count: number): number[];
+  /** [B] */
+  timestep: ArrayLike<number>;
+  /** [B·N]; unused for contiguous regions. */
+  permutation: ArrayLike<number>;
+  /** Python's random.random() for the choice of a contiguous region. */
+  random: () => number;
+  /** Python's random.randint, inclusive. */
+  randint: (low: number, high: number) => number;
+  /** Python's random.choices of B ratios. */
+  choices: (population: readonly number[], count: number) => number[];
 }
 
 export interface ShowoMasking {
-  /** [B][N] */
   inputIds: number[][];
-  /** [B][N], −100 where a token does not count. */
   labels: number[][];
-  /** [B] mask rates. */
   maskProbability: Float32Array;
-  /** [B][N], only with `random_replace` or `predictAllTokens`. */
+  /** Only with `random_replace` or `predictAllTokens`. */
   lossWeight: Float32Array[] | null;
 }
 
 /**
- * Show-o's masking of image tokens [B][N], float32 steps and quirks included: `argsort(u) < count` on the order itself
- * instead of the rank, counts rounded half to even and at least 1 (quirks: Training).
- *
- * @throws Error for rows of different lengths, and RangeError for a region of tokens that are not a square grid.
+ * Show-o's masking, float32 steps and quirks included: `argsort(u) < count` on the order itself, counts rounded half to
+ * even, `random_replace` replaces nothing but switches labels and weights (quirks: Training).
  */
 export function showoMasking(
   tokens: readonly (readonly number[])[],
   config: ShowoMaskingConfig,
   draws: ShowoMaskingDraws,
 ): ShowoMasking {
-  const { noiseType = 'mask', predictAllTokens = false, contiguousRegionProbability } = config;
-  const length = tokens[0]?.length ?? 0;
-  const uneven = tokens.find((row) => row.length !== length);
-  if (uneven) throw new Error(`showoMasking: rows of ${length} and ${uneven.length} tokens, expected equal lengths`);
-
-  const maskProbability = maskProbabilities(tokens.length, config, draws);
-  const counts = Array.from(maskProbability, (p) => Math.max(1, roundHalfToEven(Math.fround(length * p))));
-  const contiguous = contiguousRegionProbability !== undefined && draws.random() < contiguousRegionProbability;
-  const uniforms = contiguous ? null : draws.positions();
-  const masks = counts.map((count, b) =>
-    uniforms ? argsortMask(length, count, b, uniforms) : contiguousRegion(length, count, draws.randint),
-  );
-
-  const everyToken = predictAllTokens || noiseType === 'random_replace';
-  return {
-    inputIds: tokens.map((row, b) => row.map((id, i) => (masks[b]![i] ? config.maskId : id))),
-    labels: tokens.map((row, b) => row.map((id, i) => (everyToken || masks[b]![i] ? id : ignoreLabel))),
-    maskProbability,
-    lossWeight: everyToken
-      ? masks.map((mask, b) => Float32Array.from(mask, (m) => showoLossWeight(m, maskProbability[b]!)))
-      : null,
+  const length = tokens[0]!.length;
+  const probability = maskProbabilities(tokens.length, config, draws);
+  const contiguous =
+    config.contiguousRegionProbability !== null && draws.random() < config.contiguousRegionProbability;
+  const everyLabel = config.predictAllTokens || config.noiseType === 'random_replace';
+  const result: ShowoMasking = {
+    inputIds: [],
+    labels: [],
+    maskProbability: probability,
+    lossWeight: everyLabel ? [] : null,
   };
+  tokens.forEach((row, b) => {
+    const count = Math.max(1, roundHalfToEven(Math.fround(length * probability[b]!)));
+    const masked = contiguous
+      ? contiguousRegion(length, count, draws.randint)
+      : argsortMask(length, count, b, draws.permutation);
+    result.inputIds.push(row.map((id, i) => (masked[i] ? config.maskId : id)));
+    result.labels.push(row.map((id, i) => (everyLabel || masked[i] ? id : ignoreLabel)));
+    result.lossWeight?.push(Float32Array.from(masked, (m) => showoLossWeight(m, probability[b]!)));
+  });
+  return result;
 }
 
 /** 1 for a masked token, 1 − 0.7·(1 − mask rate) for another, in float32. */
 function showoLossWeight(masked: number, rate: number): number {
   const f = Math.fround;
-  return masked ? 1 : f(1 - f(f(1 - rate) * f(0.7)));
+  return f(1 - f(f((1 - masked) * f(1 - rate)) * f(0.7)));
 }
 
 function maskProbabilities(batch: number, config: ShowoMaskingConfig, draws: ShowoMaskingDraws): Float32Array {
-  const { training = true, evalMaskRatios, minMaskingRate = 0 } = config;
-  if (!training && evalMaskRatios) return Float32Array.from(draws.choices(evalMaskRatios, batch));
-  const timesteps_B = draws.timesteps();
+  if (!config.training && config.evalMaskRatios) return Float32Array.from(draws.choices(config.evalMaskRatios, batch));
   return Float32Array.from({ length: batch }, (_, b) =>
-    Math.max(minMaskingRate, maskRatioFloat32(config.schedule, timesteps_B[b]!)),
+    Math.max(config.minMaskingRate, maskRatioFloat32(config.schedule, draws.timestep[b]!)),
   );
 }
 
@@ -127,21 +110,19 @@ function argsortMask(length: number, count: number, row: number, uniforms: Array
   return Uint8Array.from(order, (position) => Number(position < count));
 }
 
-/** Rectangle of about `count` tokens on the square grid: never fewer unless the grid ends. */
+/** A rectangle of about `count` tokens on the square grid: fewer only where the grid ends. */
 function contiguousRegion(
   length: number,
   count: number,
   randint: (low: number, high: number) => number,
 ): Uint8Array {
-  const side = Math.floor(Math.sqrt(length));
-  if (side * side !== length)
-    throw new RangeError(`showoMasking: ${length} tokens are no square grid; contiguous regions need one`);
+  const side = Math.round(Math.sqrt(length));
+  const masked = new Uint8Array(length);
   const height = randint(Math.ceil(count / side), Math.min(side, count));
   const width = Math.min(side, Math.ceil(count / height));
-  const top = randint(0, side - height);
-  const left = randint(0, side - width);
-  return Uint8Array.from({ length }, (_, i) => {
-    const [y, x] = [Math.floor(i / side) - top, (i % side) - left];
-    return Number(y >= 0 && y < height && x >= 0 && x < width);
-  });
+  const startRow = randint(0, side - height);
+  const startColumn = randint(0, side - width);
+  for (let y = startRow; y < startRow + height; y++)
+    for (let x = startColumn; x < startColumn + width; x++) masked[y * side + x] = 1;
+  return masked;
 }

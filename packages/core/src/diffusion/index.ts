@@ -1,2 +1,0 @@
-export * from './masking.ts';
-export * from './schedules.ts';

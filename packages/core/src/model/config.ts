@@ -1,0 +1,50 @@
+import { z } from 'zod';
+import { BackboneConfig } from '../backbone/config.ts';
+import { FaceCnnConfig, faceCnnGrid } from '../encoders/face-cnn.ts';
+import { ownLayout, type SpecialTokens } from '../prompt/special-tokens.ts';
+import { downsamplingFactor, MagvitConfig } from '../tokenizer/magvit.ts';
+
+/** Everything that determines a model's graphs; stored as model.json beside the weights. */
+export const ModelConfig = z
+  .strictObject({
+    format: z.literal('unif2ace-1'),
+    name: z.string().min(1),
+    /** Edge of the square image in pixels. */
+    imageSize: z.int().positive(),
+    tokenizer: MagvitConfig,
+    /** Ids of the text tokenizer, special tokens not counted. */
+    textVocabSize: z.int().positive(),
+    /** Text tokens of a generation prompt, sot and eot included. */
+    promptTokens: z.int().positive(),
+    /** Text tokens of a question with its answer, sot and eot included. */
+    answerTokens: z.int().positive(),
+    backbone: BackboneConfig,
+    faceEncoder: FaceCnnConfig,
+  })
+  .superRefine((config, context) => {
+    const expect = (path: (string | number)[], want: number, got: number) => {
+      if (want !== got) context.addIssue({ code: 'custom', path, message: `expected ${want} from the other fields, got ${got}` });
+    };
+    expect(['backbone', 'phi', 'vocabSize'], layoutOf(config).vocabSize, config.backbone.phi.vocabSize);
+    expect(['backbone', 'features', 'face', 'width'], config.faceEncoder.width, config.backbone.features.face.width);
+    expect(['backbone', 'features', 'clip', 'width'], config.faceEncoder.channels.at(-1)!, config.backbone.features.clip.width);
+    expect(['backbone', 'features', 'clip', 'tokens'], faceCnnGrid(config.faceEncoder) ** 2, config.backbone.features.clip.tokens);
+    if (config.imageSize % downsamplingFactor(config.tokenizer) !== 0)
+      context.addIssue({ code: 'custom', path: ['imageSize'], message: `expected a multiple of ${downsamplingFactor(config.tokenizer)}` });
+  });
+export type ModelConfig = z.infer<typeof ModelConfig>;
+
+/** Codes along one side of the token grid. */
+export function tokenGrid(config: Pick<ModelConfig, 'imageSize' | 'tokenizer'>): number {
+  return config.imageSize / downsamplingFactor(config.tokenizer);
+}
+
+/** Image tokens. */
+export function imageTokens(config: Pick<ModelConfig, 'imageSize' | 'tokenizer'>): number {
+  return tokenGrid(config) ** 2;
+}
+
+/** Ids of special tokens and image codes. */
+export function layoutOf(config: Pick<ModelConfig, 'textVocabSize' | 'tokenizer'>): SpecialTokens {
+  return ownLayout(config.textVocabSize, 2 ** config.tokenizer.codeBits);
+}

@@ -1,0 +1,136 @@
+import { buildModel, input, type OnnxModel, ParamScope, reshape, slice, type Tensor } from '@unif2ace/graph';
+import { type KeyValue, phiEmbed, phiHead, phiLogits } from '../backbone/phi.ts';
+import { unifiedBackbone } from '../backbone/unified.ts';
+import { codeLogits } from '../diffusion/d3diff-graph.ts';
+import { faceCnn } from '../encoders/face-cnn.ts';
+import { codebookEntry, lookupFreeQuantize } from '../tokenizer/lookup-free.ts';
+import { magvitDecoder, magvitEncoder } from '../tokenizer/magvit.ts';
+import { imageTokens, layoutOf, type ModelConfig, tokenGrid } from './config.ts';
+import { modelScopes } from './names.ts';
+
+// B batch, N image tokens, P kept positions, H heads, d head width, V codes
+
+type Weights = ReadonlyMap<string, Float32Array>;
+
+function model(name: string, outputs: Record<string, Tensor>, weights: Weights): OnnxModel {
+  return buildModel(outputs, { name, parameters: weights });
+}
+
+/** pixels [B, 3, S, S] → codes int32 [B, N]. */
+export function tokenizeModel(config: ModelConfig, weights: Weights, batch: number): OnnxModel {
+  const pixels = input('pixels', [batch, 3, config.imageSize, config.imageSize]);
+  const { z_BCHW } = magvitEncoder(modelScopes(new ParamScope()).tokenizer.at('encoder'), config.tokenizer, pixels);
+  return model('tokenize', { codes: lookupFreeQuantize(z_BCHW).indices_BN }, weights);
+}
+
+/** codes int32 [B, N] → pixels [B, 3, S, S], not clamped. */
+export function detokenizeModel(config: ModelConfig, weights: Weights, batch: number): OnnxModel {
+  const grid = tokenGrid(config);
+  const entry = codebookEntry(input('codes', [batch, grid * grid], 'int32'), config.tokenizer.codeBits, [grid, grid]);
+  const { pixels_BCHW } = magvitDecoder(modelScopes(new ParamScope()).tokenizer.at('decoder'), config.tokenizer, entry);
+  return model('detokenize', { pixels: pixels_BCHW }, weights);
+}
+
+/** pixels [B, 3, E, E] → face [B, 1, F] and clip [B, P, C], the frozen encoders' features. */
+export function featureModel(config: ModelConfig, weights: Weights, batch: number): OnnxModel {
+  const { imageSize, width } = config.faceEncoder;
+  const { face_BF, patches_BPC } = faceCnn(
+    modelScopes(new ParamScope()).faceEncoder,
+    config.faceEncoder,
+    input('pixels', [batch, 3, imageSize, imageSize]),
+  );
+  return model('features', { face: reshape(face_BF, [batch, 1, width]), clip: patches_BPC }, weights);
+}
+
+function namedCache(present: readonly KeyValue[]): Record<string, Tensor> {
+  return Object.fromEntries(
+    present.flatMap(({ k_BHSd, v_BHSd }, layer) => [
+      [`k${layer}`, k_BHSd],
+      [`v${layer}`, v_BHSd],
+    ]),
+  );
+}
+
+/** Kept keys and values as inputs `past.kN`, `past.vN`: [B, H, P, d]. */
+function cacheInputs(config: ModelConfig, batch: number, positions: number): KeyValue[] {
+  const { heads, hiddenSize, layers } = config.backbone.phi;
+  const shape = [batch, heads, positions, hiddenSize / heads];
+  return Array.from({ length: layers }, (_, layer) => ({
+    k_BHSd: input(`past.k${layer}`, shape),
+    v_BHSd: input(`past.v${layer}`, shape),
+  }));
+}
+
+/** Text prefix of generation: ids [B, P], mask [B, 1, P, P] → keys and values, the same for every denoising step. */
+export function promptModel(config: ModelConfig, weights: Weights, batch: number): OnnxModel {
+  const length = config.promptTokens + 1;
+  const scope = modelScopes(new ParamScope()).backbone;
+  const ids = input('ids', [batch, length], 'int32');
+  const { present } = unifiedBackbone(scope, config.backbone, phiEmbed(scope, config.backbone.phi, ids), {
+    task: 't2i',
+    mask: input('mask', [batch, 1, length, length]),
+    span: null,
+    features: {},
+  });
+  return model('prompt', namedCache(present), weights);
+}
+
+/**
+ * One denoising step on kept text: ids [B, N + 2] (soi, codes or masks, eoi), positions [N + 2], mask [B, 1, N + 2,
+ * P + N + 2], ratio [B] → logits [B, N, V] over image codes.
+ */
+export function denoiseModel(config: ModelConfig, weights: Weights, batch: number): OnnxModel {
+  const tokens = imageTokens(config);
+  const kept = config.promptTokens + 1;
+  const length = tokens + 2;
+  const layout = layoutOf(config);
+  const scope = modelScopes(new ParamScope()).backbone;
+  const ids = input('ids', [batch, length], 'int32');
+  const { hidden_BLD } = unifiedBackbone(scope, config.backbone, phiEmbed(scope, config.backbone.phi, ids), {
+    task: 't2i',
+    mask: input('mask', [batch, 1, length, kept + length]),
+    positions_L: input('positions', [length], 'int32'),
+    past: cacheInputs(config, batch, kept),
+    span: { start: 1, length: tokens },
+    features: { maskRatio_B: input('ratio', [batch]) },
+  });
+  const { weight_VD: weight_AD, bias_V: bias_A } = phiHead(scope, config.backbone.phi);
+  const rows = reshape(slice(hidden_BLD, 1, 1, tokens + 1), [batch * tokens, config.backbone.phi.hiddenSize]);
+  const logits = codeLogits(rows, { weight_AD, bias_A, codeOffset: layout.codeOffset, codes: layout.codes });
+  return model('denoise', { logits: reshape(logits, [batch, tokens, layout.codes]) }, weights);
+}
+
+/** Image prefix of understanding: ids [1, N + 3], face, clip → keys and values, the same for every question. */
+export function imagePrefixModel(config: ModelConfig, weights: Weights): OnnxModel {
+  const tokens = imageTokens(config);
+  const { face, clip } = config.backbone.features;
+  const scope = modelScopes(new ParamScope()).backbone;
+  const ids = input('ids', [1, tokens + 3], 'int32');
+  const { present } = unifiedBackbone(scope, config.backbone, phiEmbed(scope, config.backbone.phi, ids), {
+    task: 'mmu',
+    // the prefix is fully bidirectional
+    mask: null,
+    span: { start: 2, length: tokens },
+    features: { face_BMF: input('face', [1, face.tokens, face.width]), clip_BMF: input('clip', [1, clip.tokens, clip.width]) },
+  });
+  return model('image-prefix', namedCache(present), weights);
+}
+
+/**
+ * `count` text tokens on kept keys and values: ids [1, count], positions [count], mask [1, 1, count, capacity + count] →
+ * logits [1, count, A] over the whole vocabulary and the new keys and values.
+ */
+export function textModel(config: ModelConfig, weights: Weights, count: number): OnnxModel {
+  const capacity = imageTokens(config) + 3 + config.answerTokens;
+  const scope = modelScopes(new ParamScope()).backbone;
+  const ids = input('ids', [1, count], 'int32');
+  const { hidden_BLD, present } = unifiedBackbone(scope, config.backbone, phiEmbed(scope, config.backbone.phi, ids), {
+    task: 'mmu',
+    mask: input('mask', [1, 1, count, capacity + count]),
+    positions_L: input('positions', [count], 'int32'),
+    past: cacheInputs(config, 1, capacity),
+    span: null,
+    features: {},
+  });
+  return model('text', { logits: phiLogits(scope, config.backbone.phi, hidden_BLD), ...namedCache(present) }, weights);
+}

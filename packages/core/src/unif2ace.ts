@@ -1,0 +1,336 @@
+import { float32, int32, Philox, type Runtime, type Session, type TensorValues } from '@unif2ace/graph';
+import { type MaskgitOptions, philoxDraws, sampleMaskgit, unknownToken } from './diffusion/sampler-maskgit.ts';
+import { fromChannelsFirst, type PixelImage, toChannelsFirst } from './image/pixels.ts';
+import { faceCrop } from './image/resize.ts';
+import { imageTokens, layoutOf, type ModelConfig } from './model/config.ts';
+import * as graphs from './model/graphs.ts';
+import { KeyValueCache } from './model/key-value-cache.ts';
+import { additiveMask, t2iVisibility } from './prompt/masks.ts';
+import { mmuPrefix, t2iPrefix } from './prompt/sequences.ts';
+import type { SpecialTokens } from './prompt/special-tokens.ts';
+import type { TextTokenizer } from './text/bpe.ts';
+import { chooseToken, type DecodingOptions } from './text/decoding.ts';
+
+/** A model in memory. */
+export interface LoadedModel {
+  config: ModelConfig;
+  tokenizer: TextTokenizer;
+  weights: ReadonlyMap<string, Float32Array>;
+  /** SHA-256 of the weights file, hex. */
+  hash: string;
+}
+
+export interface GenerateOptions {
+  /** Faces to make. Default 1. */
+  count?: number;
+  /** Denoising steps; more is finer and slower in proportion. Default 12. */
+  steps?: number;
+  /** How strongly the words count; 0 ignores them and halves the time. Default 3. */
+  guidance?: number;
+  /** Variety of what is drawn first; 0 is the most probable face. Default 1. */
+  temperature?: number;
+  /** Image i depends on (seed, i) alone. Default 0. */
+  seed?: number;
+  signal?: AbortSignal;
+}
+
+export interface GenerateStep {
+  step: number;
+  steps: number;
+  /** Codes so far of each image; −1 where still masked. */
+  tokens: readonly Int32Array[];
+}
+
+export interface AnswerOptions extends DecodingOptions {
+  /** Default: as many as the model was made for. */
+  maxTokens?: number;
+  /** Used when temperature is above 0. Default 0. */
+  seed?: number;
+  signal?: AbortSignal;
+}
+
+/** Question that the model was trained to answer with a caption. */
+export const describeQuestion = 'Describe the face.';
+
+/** Wording around a question (paper §3.3). */
+export function questionPrompt(question: string): string {
+  return `USER: ${question} ASSISTANT:`;
+}
+
+/** Images per call of the denoising network; larger counts run in parts. */
+const imagesPerBatch = 4;
+const questionChunk = 8;
+
+/**
+ * UniF²ace: generates faces from words, describes faces and answers questions about them.
+ * Graphs are built when first needed and kept; `close` frees them.
+ */
+export class UniF2ace {
+  readonly config: ModelConfig;
+  readonly hash: string;
+  readonly #model: LoadedModel;
+  readonly #runtime: Runtime;
+  readonly #layout: SpecialTokens;
+  readonly #sessions = new Map<string, Promise<Session>>();
+
+  constructor(model: LoadedModel, runtime: Runtime) {
+    this.config = model.config;
+    this.hash = model.hash;
+    this.#model = model;
+    this.#runtime = runtime;
+    this.#layout = layoutOf(model.config);
+  }
+
+  get device(): string {
+    return this.#runtime.device;
+  }
+
+  /** Parameters by part, for inspection. */
+  parameterCounts(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const [name, data] of this.#model.weights) {
+      const part = name.split('.')[0]!;
+      counts[part] = (counts[part] ?? 0) + data.length;
+    }
+    return counts;
+  }
+
+  #session(kind: 'tokenize' | 'detokenize' | 'feature' | 'prompt' | 'denoise' | 'imagePrefix' | 'text', size: number): Promise<Session> {
+    const key = `${kind}:${size}`;
+    const known = this.#sessions.get(key);
+    if (known) return known;
+    const { config, weights } = this.#model;
+    const build = kind === 'imagePrefix' ? graphs.imagePrefixModel(config, weights) : graphs[`${kind}Model`](config, weights, size);
+    const session = this.#runtime.createSession(build);
+    this.#sessions.set(key, session);
+    return session;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map(async (session) => (await session).release()));
+    this.#sessions.clear();
+  }
+
+  /** Prompt ids, cut to what the model takes. */
+  #promptPrefix(prompt: string, dropped: boolean): number[] {
+    return t2iPrefix(this.#layout, this.#model.tokenizer.encode(prompt), this.config.promptTokens, dropped);
+  }
+
+  /**
+   * Makes faces from words. Yields after every denoising step; returns the images.
+   * @throws RangeError naming an option out of range.
+   */
+  async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<GenerateStep, PixelImage[]> {
+    const { count = 1, steps = 12, guidance = 3, temperature = 1, seed = 0, signal } = options;
+    const check = (ok: boolean, what: string, expected: string, got: unknown) => {
+      if (!ok) throw new RangeError(`generate: ${what}: expected ${expected}, got ${got}`);
+    };
+    check(Number.isInteger(count) && count >= 1 && count <= 1024, 'count', 'a whole number from 1 to 1,024', count);
+    check(Number.isInteger(steps) && steps >= 1 && steps <= 1024, 'steps', 'a whole number from 1 to 1,024', steps);
+    check(guidance >= 0 && guidance <= 100, 'guidance', 'a number from 0 to 100', guidance);
+    check(temperature >= 0 && temperature <= 100, 'temperature', 'a number from 0 to 100', temperature);
+    check(Number.isSafeInteger(seed) && seed >= 0, 'seed', 'a whole number from 0 to 2^53 − 1', seed);
+    const images: PixelImage[] = [];
+    for (let first = 0; first < count; first += imagesPerBatch) {
+      const batch = Math.min(imagesPerBatch, count - first);
+      const randoms = Array.from({ length: batch }, (_, i) => new Philox(seed, first + i));
+      const codes = yield* this.#sample(prompt, randoms, { steps, guidance, temperature }, signal);
+      images.push(...(await this.decode(codes)));
+    }
+    return images;
+  }
+
+  async *#sample(prompt: string, randoms: Philox[], options: MaskgitOptions, signal: AbortSignal | undefined): AsyncGenerator<GenerateStep, Int32Array[]> {
+    const tokens = imageTokens(this.config);
+    const batch = randoms.length;
+    const network = await this.#denoiser(prompt, batch, options.guidance > 0);
+    const start = randoms.map(() => new Int32Array(tokens).fill(unknownToken));
+    let last: Int32Array[] = start;
+    for await (const step of sampleMaskgit(start, this.#layout.codes, network, philoxDraws(randoms, tokens), options)) {
+      signal?.throwIfAborted();
+      last = step.sampled;
+      yield { step: step.step + 1, steps: options.steps, tokens: step.tokens };
+    }
+    return last;
+  }
+
+  /** The denoising network on the prompt's kept keys and values, conditional and, if guided, unconditional. */
+  async #denoiser(prompt: string, batch: number, guided: boolean) {
+    const { config } = this;
+    const layout = this.#layout;
+    const tokens = imageTokens(config);
+    const kept = config.promptTokens + 1;
+    const rows = guided ? 2 * batch : batch;
+    const prefixes = Array.from({ length: rows }, (_, row) => this.#promptPrefix(prompt, row >= batch));
+    const image = new Array<number>(tokens).fill(layout.mask);
+    const full = kept + tokens + 2;
+    const visible = prefixes.map((prefix) => t2iVisibility(layout, [...prefix, layout.soi, ...image, layout.eoi]));
+    const textMask = float32(new Float32Array(rows * kept * kept), [rows, 1, kept, kept]);
+    const imageMask = float32(new Float32Array(rows * (tokens + 2) * full), [rows, 1, tokens + 2, full]);
+    visible.forEach((mask, row) => {
+      const additive = additiveMask(mask);
+      for (let i = 0; i < kept; i++)
+        (textMask.data as Float32Array).set(additive.subarray(i * full, i * full + kept), (row * kept + i) * kept);
+      (imageMask.data as Float32Array).set(additive.subarray(kept * full), row * (tokens + 2) * full);
+    });
+    const prompted = await (await this.#session('prompt', rows)).run({ ids: int32(prefixes.flat(), [rows, kept]), mask: textMask });
+    const past = Object.fromEntries(Object.entries(prompted).map(([name, value]) => [`past.${name}`, value]));
+    const session = await this.#session('denoise', rows);
+    const positions = int32(
+      Array.from({ length: tokens + 2 }, (_, i) => kept + i),
+      [tokens + 2],
+    );
+    return async (state: readonly Int32Array[]) => {
+      const ids = Array.from({ length: rows }, (_, row) => {
+        const codes = Array.from(state[row % batch]!, (code) => (code === unknownToken ? layout.mask : layout.codeOffset + code));
+        return [layout.soi, ...codes, layout.eoi];
+      });
+      const masked = Float32Array.from({ length: rows }, (_, row) => state[row % batch]!.filter((code) => code === unknownToken).length / tokens);
+      const { logits } = await session.run({
+        ...past,
+        ids: int32(ids.flat(), [rows, tokens + 2]),
+        mask: imageMask,
+        positions,
+        ratio: float32(masked, [rows]),
+      });
+      const data = logits!.data as Float32Array;
+      const half = batch * tokens * layout.codes;
+      return { conditional: data.subarray(0, half), ...(guided && { unconditional: data.subarray(half) }) };
+    };
+  }
+
+  /** Image codes of photos: [N] each. Photos are cropped to the centre and resized. */
+  async encode(photos: readonly PixelImage[]): Promise<Int32Array[]> {
+    const { codes } = await (await this.#session('tokenize', photos.length)).run({ pixels: pixelsOf(photos, this.config.imageSize) });
+    const tokens = imageTokens(this.config);
+    return photos.map((_, i) => (codes!.data as Int32Array).slice(i * tokens, (i + 1) * tokens));
+  }
+
+  /** Images of codes. */
+  async decode(codes: readonly Int32Array[]): Promise<PixelImage[]> {
+    const tokens = imageTokens(this.config);
+    const flat = int32(
+      codes.flatMap((row) => [...row]),
+      [codes.length, tokens],
+    );
+    const { pixels } = await (await this.#session('detokenize', codes.length)).run({ codes: flat });
+    const { imageSize } = this.config;
+    const size = 3 * imageSize * imageSize;
+    return codes.map((_, i) => fromChannelsFirst((pixels!.data as Float32Array).subarray(i * size, (i + 1) * size), imageSize, imageSize));
+  }
+
+  /** A photo as the tokenizer sees it: encoded to codes and decoded again. */
+  async reconstruct(photo: PixelImage): Promise<PixelImage> {
+    const [image] = await this.decode(await this.encode([photo]));
+    return image!;
+  }
+
+  /** Features, codes, keys and values of a photo, computed once for any number of questions. */
+  async look(photo: PixelImage): Promise<LookedAt> {
+    const [codes] = await this.encode([photo]);
+    const features = await (await this.#session('feature', 1)).run({ pixels: pixelsOf([photo], this.config.faceEncoder.imageSize) });
+    const ids = mmuPrefix(this.#layout, Array.from(codes!, (code) => this.#layout.codeOffset + code));
+    const prefix = await (await this.#session('imagePrefix', 1)).run({ ids: int32(ids, [1, ids.length]), ...features });
+    const { layers, heads, hiddenSize } = this.config.backbone.phi;
+    const cache = new KeyValueCache(layers, heads, hiddenSize / heads, ids.length + this.config.answerTokens);
+    cache.append(prefix, ids.length);
+    return { cache };
+  }
+
+  /**
+   * Answers a question about a photo; yields pieces of text as they come, returns the whole answer.
+   * @throws RangeError when the question is longer than the model can take.
+   */
+  async *ask(photo: PixelImage | LookedAt, question: string, options: AnswerOptions = {}): AsyncGenerator<string, string> {
+    const { seed = 0, signal, temperature = 0, ...decoding } = options;
+    const { cache } = 'cache' in photo ? { cache: photo.cache.clone() } : await this.look(photo);
+    const { tokenizer } = this.#model;
+    const asked = [this.#layout.sot, ...tokenizer.encode(questionPrompt(question))];
+    const room = this.config.answerTokens - asked.length;
+    if (room < 2)
+      throw new RangeError(`ask: question: expected at most ${this.config.answerTokens - 3} tokens, got ${asked.length - 1}; try fewer words`);
+    const random = new Philox(seed);
+    let logits = await this.#read(cache, asked);
+    const answer: number[] = [];
+    let text = '';
+    const limit = Math.min(options.maxTokens ?? room, room);
+    while (answer.length < limit) {
+      signal?.throwIfAborted();
+      const next = this.#nextTextToken(logits, { ...decoding, temperature }, random);
+      if (next === this.#layout.eot) break;
+      answer.push(next);
+      const whole = tokenizer.decode(answer).trimStart();
+      // an unfinished character shows as the replacement mark: wait for the rest of it
+      if (!whole.endsWith('\uFFFD') && whole.length > text.length) {
+        yield whole.slice(text.length);
+        text = whole;
+      }
+      if (answer.length < limit) logits = await this.#read(cache, [next]);
+    }
+    return text;
+  }
+
+  /** A description of the face. */
+  describe(photo: PixelImage | LookedAt, options: AnswerOptions = {}): AsyncGenerator<string, string> {
+    return this.ask(photo, describeQuestion, options);
+  }
+
+  /** Text tokens and eot only: marks and image codes are no words. */
+  #nextTextToken(logits: Float32Array, options: DecodingOptions, random: Philox): number {
+    const { textVocabSize } = this.config;
+    const allowed = new Float32Array(textVocabSize + 1);
+    allowed.set(logits.subarray(0, textVocabSize));
+    allowed[textVocabSize] = logits[this.#layout.eot]!;
+    const chosen = chooseToken(allowed, options, () => random.uniform());
+    return chosen === textVocabSize ? this.#layout.eot : chosen;
+  }
+
+  /** Reads tokens into the cache, in chunks of one shape; returns the logits after the last. */
+  async #read(cache: KeyValueCache, ids: readonly number[]): Promise<Float32Array> {
+    let logits = new Float32Array(0);
+    for (let at = 0; at < ids.length; ) {
+      const size = ids.length - at > 1 ? questionChunk : 1;
+      const chunk = ids.slice(at, at + size);
+      const session = await this.#session('text', size);
+      const padded = [...chunk, ...new Array<number>(size - chunk.length).fill(this.#layout.pad)];
+      const result = await session.run({
+        ids: int32(padded, [1, size]),
+        positions: int32(
+          padded.map((_, i) => Math.min(cache.length + i, this.config.backbone.phi.maxPositions - 1)),
+          [size],
+        ),
+        mask: chunkMask(cache, size),
+        ...cache.feeds(),
+      });
+      cache.append(result, chunk.length);
+      const vocabulary = this.#layout.vocabSize;
+      logits = (result.logits!.data as Float32Array).slice((chunk.length - 1) * vocabulary, chunk.length * vocabulary);
+      at += chunk.length;
+    }
+    return logits;
+  }
+}
+
+/** What has been computed of a photo. */
+export interface LookedAt {
+  cache: KeyValueCache;
+}
+
+function pixelsOf(photos: readonly PixelImage[], size: number) {
+  const data = new Float32Array(photos.length * 3 * size * size);
+  photos.forEach((photo, i) => {
+    toChannelsFirst(faceCrop(photo, size), data.subarray(i * 3 * size * size, (i + 1) * 3 * size * size));
+  });
+  return float32(data, [photos.length, 3, size, size]);
+}
+
+/** Filled cache columns are visible to all new tokens, new ones causally. */
+function chunkMask(cache: KeyValueCache, size: number): TensorValues[string] {
+  const width = cache.capacity + size;
+  const visible = new Uint8Array(size * width);
+  for (let i = 0; i < size; i++) {
+    visible.fill(1, i * width, i * width + cache.length);
+    visible.fill(1, i * width + cache.capacity, i * width + cache.capacity + i + 1);
+  }
+  return float32(additiveMask(visible), [1, 1, size, width]);
+}
