@@ -57,7 +57,7 @@ class GptStep:
         self.model = Gpt(*(sizes[key] for key in ("layers", "width", "heads", "length", "vocabulary")))
         self.max_norm = sizes["maxGradNorm"]
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=sizes["learningRate"], weight_decay=sizes["weightDecay"], foreach=__import__("os").environ.get("FE")=="1"
+            self.model.parameters(), lr=sizes["learningRate"], weight_decay=sizes["weightDecay"]
         )
         shape = (sizes["batch"], sizes["length"])
         self.ids_BL, self.targets_BL = (torch.randint(sizes["vocabulary"], shape) for _ in range(2))

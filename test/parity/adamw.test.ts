@@ -1,5 +1,5 @@
 import { FlatState } from '@unif2ace/graph';
-import { AdamW, clipGradNorm, learningRate, type LrSchedule } from '@unif2ace/lab';
+import { AdamW, clipGradNorm, type LrSchedule, learningRate } from '@unif2ace/lab';
 import { describe, expect, test } from 'vitest';
 import { expectClose, loadFixture, type Tolerance } from './fixture.ts';
 
@@ -10,7 +10,16 @@ interface Curve {
   values: number[];
 }
 interface Json {
-  config: { lr: number; betas: [number, number]; eps: number; weight_decay: number; max_grad_norm: number; warmup: number; total: number; no_decay: string[] };
+  config: {
+    lr: number;
+    betas: [number, number];
+    eps: number;
+    weight_decay: number;
+    max_grad_norm: number;
+    warmup: number;
+    total: number;
+    no_decay: string[];
+  };
   tolerance: { 'outputs.*': Tolerance; schedules: number };
   scalars: { lr_per_step: number[]; grad_norm: number[]; clip_coefficient: number[] };
   curves: Record<string, Curve>;
@@ -24,7 +33,9 @@ const names = fixture.names(prefix).map((key) => key.slice(prefix.length));
 
 describe('AdamW', () => {
   test('clipping, both moments and parameters over all steps', () => {
-    const state = new FlatState(names.map((name) => ({ name, shape: fixture.shape(prefix + name), init: { kind: 'zeros' } })));
+    const state = new FlatState(
+      names.map((name) => ({ name, shape: fixture.shape(prefix + name), init: { kind: 'zeros' } })),
+    );
     for (const name of names) state.param(name).set(fixture.f32(prefix + name));
     const optimizer = new AdamW(state, {
       learningRate: config.lr,
@@ -42,7 +53,13 @@ describe('AdamW', () => {
       optimizer.step();
       for (const name of names) {
         const { start, end } = state.range(name);
-        const check = (array: Float32Array, key: string) => expectClose(array.subarray(start, end), fixture.f32(`outputs.${key}.${step}.${name}`), close, `${key} ${step} ${name}`);
+        const check = (array: Float32Array, key: string) =>
+          expectClose(
+            array.subarray(start, end),
+            fixture.f32(`outputs.${key}.${step}.${name}`),
+            close,
+            `${key} ${step} ${name}`,
+          );
         check(state.grads, 'clipped_grad');
         check(state.params, 'param');
         check(state.m, 'exp_avg');
@@ -55,13 +72,26 @@ describe('AdamW', () => {
 
 describe('learning-rate schedules', () => {
   test.each(Object.entries(curves))('%s', (name, curve) => {
-    const { num_warmup_steps: warmupSteps = 0, num_training_steps: totalSteps = 0, power, num_cycles: cycles } = curve.args;
+    const {
+      num_warmup_steps: warmupSteps = 0,
+      num_training_steps: totalSteps = 0,
+      power,
+      num_cycles: cycles,
+    } = curve.args;
     const kind = name.startsWith('show_o') ? 'cosine' : (name as LrSchedule['kind']);
-    const schedule = { kind, warmupSteps, totalSteps, ...(power && { power }), ...(cycles && { cycles }) } as LrSchedule;
+    const schedule = {
+      kind,
+      warmupSteps,
+      totalSteps,
+      ...(power && { power }),
+      ...(cycles && { cycles }),
+    } as LrSchedule;
     curve.values.forEach((value, i) => {
       const step = curve.steps?.[i] ?? i;
       const got = learningRate(schedule, step, { base: curve.lr_base, riseAgain: true });
-      expect(Math.abs(got - value), `step ${step}: expected ${value}, got ${got}`).toBeLessThanOrEqual(tolerance.schedules);
+      expect(Math.abs(got - value), `step ${step}: expected ${value}, got ${got}`).toBeLessThanOrEqual(
+        tolerance.schedules,
+      );
     });
   });
 

@@ -9,3 +9,6 @@ export { type Caption, type CaptionLength, captionFace } from './data/grammar/ca
 export * from './data/grammar/parse.ts';
 export * from './data/grammar/questions.ts';
 export * from './data/train-bpe.ts';
+export * from './training/events.ts';
+export * from './training/recipe.ts';
+export * from './training/run-recipe.ts';

@@ -1,114 +1,173 @@
+// n order of the matrix; all matrices are row-major
+
+export interface SymmetricEigen {
+  /** Eigenvalues, ascending. */
+  values: Float64Array;
+  /** Unit eigenvectors as rows [n, n], in the order of the values; empty when they were not asked for. */
+  vectors: Float64Array;
+}
+
+const maxSweeps = 60;
+
 /**
- * Eigenvalues and eigenvectors of a symmetric matrix a_nn (row-major), Float64: Householder reduction to tridiagonal
- * form, then implicit QL (Golub & Van Loan, §8.3). Column j of `vectors` belongs to `values[j]`; not sorted.
- * @throws Error when QL does not converge (not seen for finite input).
+ * Eigenvalues and eigenvectors of a real symmetric matrix [n, n] in float64: Householder reduction to tridiagonal form,
+ * then implicit QL with Wilkinson shifts (Golub & Van Loan, Matrix Computations, §8.3). O(n³). Only the lower triangle
+ * is read; `matrix` is not changed.
+ *
+ * @throws RangeError when the length is not n², an entry is not finite, or QL does not converge.
  */
-export function symmetricEigen(a: Float64Array, n: number): { values: Float64Array; vectors: Float64Array } {
-  const vectors = a.slice();
-  const values = new Float64Array(n);
-  const off = new Float64Array(n);
-  tridiagonalize(vectors, values, off, n);
-  implicitQl(vectors, values, off, n);
-  return { values, vectors };
+export function symmetricEigen(matrix: Float64Array, n: number, options: { vectors: boolean }): SymmetricEigen {
+  if (matrix.length !== n * n)
+    throw new RangeError(`symmetricEigen: expected ${n}×${n} = ${n * n} entries, got ${matrix.length}`);
+  if (!matrix.every(Number.isFinite))
+    throw new RangeError('symmetricEigen: expected finite entries, got NaN or Infinity; try checking the features');
+  const { diagonal, offDiagonal, basis } = tridiagonalize(matrix, n, options.vectors);
+  implicitQl(diagonal, offDiagonal, basis, n);
+  const order = Array.from(diagonal.keys()).sort((a, b) => diagonal[a]! - diagonal[b]!);
+  const vectors = new Float64Array(basis.length);
+  if (options.vectors) order.forEach((from, to) => vectors.set(basis.subarray(from * n, (from + 1) * n), to * n));
+  return { values: Float64Array.from(order, (i) => diagonal[i]!), vectors };
 }
 
-function tridiagonalize(z: Float64Array, d: Float64Array, e: Float64Array, n: number): void {
-  for (let i = n - 1; i > 0; i--) {
-    let [h, scale] = [0, 0];
-    for (let k = 0; k < i; k++) scale += Math.abs(z[i * n + k]!);
-    if (i === 1 || scale === 0) e[i] = z[i * n + i - 1]!;
-    else {
-      for (let k = 0; k < i; k++) {
-        z[i * n + k]! /= scale;
-        h += z[i * n + k]! ** 2;
-      }
-      const f = z[i * n + i - 1]!;
-      const g = f >= 0 ? -Math.sqrt(h) : Math.sqrt(h);
-      e[i] = scale * g;
-      h -= f * g;
-      z[i * n + i - 1] = f - g;
+interface Tridiagonal {
+  diagonal: Float64Array;
+  /** Entry k couples k and k+1; the last is 0. */
+  offDiagonal: Float64Array;
+  /** Qᵀ of A = Q·T·Qᵀ, or empty. */
+  basis: Float64Array;
+}
+
+/** A = Q·T·Qᵀ by reflections H = I − β·u·uᵀ, each kept in the row it cleared. */
+function tridiagonalize(matrix: Float64Array, n: number, wantBasis: boolean): Tridiagonal {
+  const a = matrix.slice();
+  for (let i = 0; i < n; i++) for (let j = i + 1; j < n; j++) a[i * n + j] = a[j * n + i]!;
+  const offDiagonal = new Float64Array(n);
+  const betas = new Float64Array(n);
+  const p = new Float64Array(n);
+  for (let k = 0; k < n - 1; k++) {
+    const u = a.subarray(k * n, (k + 1) * n);
+    // in units of the largest entry: squares of tiny or huge ones leave the range of float64
+    let scale = 0;
+    for (let j = k + 1; j < n; j++) scale = Math.max(scale, Math.abs(u[j]!));
+    let squares = 0;
+    if (scale > 0) for (let j = k + 1; j < n; j++) squares += (u[j]! / scale) ** 2;
+    const norm = Math.sqrt(squares);
+    const first = scale > 0 ? u[k + 1]! / scale : 0;
+    // already in form
+    if (norm === Math.abs(first)) {
+      offDiagonal[k] = u[k + 1]!;
+      continue;
+    }
+    const target = first > 0 ? -norm : norm;
+    offDiagonal[k] = target * scale;
+    for (let j = k + 1; j < n; j++) u[j] = u[j]! / scale;
+    u[k + 1] = first - target;
+    const beta = 1 / (norm * (norm + Math.abs(first)));
+    betas[k] = beta;
+    let overlap = 0;
+    for (let i = k + 1; i < n; i++) {
       let sum = 0;
-      for (let j = 0; j < i; j++) {
-        z[j * n + i] = z[i * n + j]! / h;
-        let p = 0;
-        for (let k = 0; k <= j; k++) p += z[j * n + k]! * z[i * n + k]!;
-        for (let k = j + 1; k < i; k++) p += z[k * n + j]! * z[i * n + k]!;
-        e[j] = p / h;
-        sum += e[j]! * z[i * n + j]!;
-      }
-      const half = sum / (h + h);
-      for (let j = 0; j < i; j++) {
-        const fj = z[i * n + j]!;
-        e[j]! -= half * fj;
-        for (let k = 0; k <= j; k++) z[j * n + k]! -= fj * e[k]! + e[j]! * z[i * n + k]!;
-      }
+      for (let j = k + 1, at = i * n + j; j < n; j++, at++) sum += a[at]! * u[j]!;
+      p[i] = beta * sum;
+      overlap += p[i]! * u[i]!;
     }
-    d[i] = h;
+    const half = (beta / 2) * overlap;
+    for (let i = k + 1; i < n; i++) p[i] = p[i]! - half * u[i]!;
+    for (let i = k + 1; i < n; i++) {
+      const [ui, pi] = [u[i]!, p[i]!];
+      for (let j = k + 1, at = i * n + j; j < n; j++, at++) a[at] = a[at]! - ui * p[j]! - pi * u[j]!;
+    }
   }
-  d[0] = 0;
-  e[0] = 0;
-  for (let i = 0; i < n; i++) {
-    if (d[i] !== 0)
-      for (let j = 0; j < i; j++) {
-        let g = 0;
-        for (let k = 0; k < i; k++) g += z[i * n + k]! * z[k * n + j]!;
-        for (let k = 0; k < i; k++) z[k * n + j]! -= g * z[k * n + i]!;
-      }
-    d[i] = z[i * n + i]!;
-    z[i * n + i] = 1;
-    for (let j = 0; j < i; j++) {
-      z[j * n + i] = 0;
-      z[i * n + j] = 0;
+  const diagonal = Float64Array.from({ length: n }, (_, i) => a[i * n + i]!);
+  return { diagonal, offDiagonal, basis: wantBasis ? transposedBasis(a, betas, n) : new Float64Array(0) };
+}
+
+/** Qᵀ = (H₀·H₁·…)ᵀ from the reflections in the rows of `reflections`. */
+function transposedBasis(reflections: Float64Array, betas: Float64Array, n: number): Float64Array {
+  const q = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) q[i * n + i] = 1;
+  const row = new Float64Array(n);
+  // last first: the leading part is still the identity
+  for (let k = n - 2; k >= 0; k--) {
+    const beta = betas[k]!;
+    if (beta === 0) continue;
+    const u = reflections.subarray(k * n, (k + 1) * n);
+    row.fill(0);
+    for (let i = k + 1; i < n; i++) {
+      const ui = u[i]!;
+      for (let j = k + 1, at = i * n + j; j < n; j++, at++) row[j] = row[j]! + ui * q[at]!;
+    }
+    for (let i = k + 1; i < n; i++) {
+      const factor = beta * u[i]!;
+      for (let j = k + 1, at = i * n + j; j < n; j++, at++) q[at] = q[at]! - factor * row[j]!;
+    }
+  }
+  const transposed = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) transposed[j * n + i] = q[i * n + j]!;
+  return transposed;
+}
+
+/** Turns the diagonal into eigenvalues and the rows of `basis` into eigenvectors, in place. */
+function implicitQl(diagonal: Float64Array, offDiagonal: Float64Array, basis: Float64Array, n: number): void {
+  for (let low = 0; low < n; low++) {
+    for (let sweep = 0; ; sweep++) {
+      const high = blockEnd(diagonal, offDiagonal, low, n);
+      if (high === low) break;
+      if (sweep === maxSweeps)
+        throw new RangeError(`symmetricEigen: no convergence after ${maxSweeps} sweeps at eigenvalue ${low} of ${n}`);
+      chaseBulge(diagonal, offDiagonal, basis, low, high, n);
     }
   }
 }
 
-function implicitQl(z: Float64Array, d: Float64Array, e: Float64Array, n: number): void {
-  e.copyWithin(0, 1);
-  e[n - 1] = 0;
-  for (let l = 0; l < n; l++) {
-    for (let iteration = 0; ; iteration++) {
-      let m = l;
-      for (; m < n - 1; m++) {
-        const size = Math.abs(d[m]!) + Math.abs(d[m + 1]!);
-        if (Math.abs(e[m]!) <= Number.EPSILON * size) break;
-      }
-      if (m === l) break;
-      if (iteration === 60) throw new Error('symmetricEigen: QL did not converge in 60 sweeps');
-      qlSweep(z, d, e, n, l, m);
-    }
+/** Last index of the unreduced block that begins at `low`. */
+function blockEnd(diagonal: Float64Array, offDiagonal: Float64Array, low: number, n: number): number {
+  let end = low;
+  while (end < n - 1) {
+    const size = Math.abs(diagonal[end]!) + Math.abs(diagonal[end + 1]!);
+    if (Math.abs(offDiagonal[end]!) <= Number.EPSILON * size) break;
+    end++;
   }
+  return end;
 }
 
-function qlSweep(z: Float64Array, d: Float64Array, e: Float64Array, n: number, l: number, m: number): void {
-  let g = (d[l + 1]! - d[l]!) / (2 * e[l]!);
-  let r = Math.hypot(g, 1);
-  g = d[m]! - d[l]! + e[l]! / (g + (g >= 0 ? r : -r));
-  let [s, c, p] = [1, 1, 0];
-  for (let i = m - 1; i >= l; i--) {
-    const [f, b] = [s * e[i]!, c * e[i]!];
-    r = Math.hypot(f, g);
-    e[i + 1] = r;
-    if (r === 0) {
-      d[i + 1]! -= p;
-      e[m] = 0;
+/** One implicit QL sweep over the block [low, high]. */
+function chaseBulge(d: Float64Array, e: Float64Array, basis: Float64Array, low: number, high: number, n: number): void {
+  // the eigenvalue of the leading 2×2 corner nearest to its first entry
+  const ratio = (d[low + 1]! - d[low]!) / (2 * e[low]!);
+  const root = Math.hypot(ratio, 1);
+  let bulge = d[high]! - d[low]! + e[low]! / (ratio + (ratio >= 0 ? root : -root));
+  let [sin, cos, shift] = [1, 1, 0];
+  for (let i = high - 1; i >= low; i--) {
+    const far = sin * e[i]!;
+    const near = cos * e[i]!;
+    const length = Math.hypot(far, bulge);
+    e[i + 1] = length;
+    if (length === 0) {
+      // the block falls apart here
+      d[i + 1] = d[i + 1]! - shift;
+      e[high] = 0;
       return;
     }
-    s = f / r;
-    c = g / r;
-    g = d[i + 1]! - p;
-    r = (d[i]! - g) * s + 2 * c * b;
-    p = s * r;
-    d[i + 1] = g + p;
-    g = c * r - b;
-    for (let k = 0; k < n; k++) {
-      const high = z[k * n + i + 1]!;
-      const low = z[k * n + i]!;
-      z[k * n + i + 1] = s * low + c * high;
-      z[k * n + i] = c * low - s * high;
-    }
+    sin = far / length;
+    cos = bulge / length;
+    const moved = d[i + 1]! - shift;
+    const mixed = (d[i]! - moved) * sin + 2 * cos * near;
+    shift = sin * mixed;
+    d[i + 1] = moved + shift;
+    bulge = cos * mixed - near;
+    if (basis.length > 0) rotateRows(basis, i * n, n, cos, sin);
   }
-  d[l]! -= p;
-  e[l] = g;
-  e[m] = 0;
+  d[low] = d[low]! - shift;
+  e[low] = bulge;
+  e[high] = 0;
+}
+
+/** Rotates the row at `at` and the one below it. */
+function rotateRows(rows: Float64Array, at: number, n: number, cos: number, sin: number): void {
+  for (let k = at; k < at + n; k++) {
+    const [upper, lower] = [rows[k]!, rows[k + n]!];
+    rows[k] = cos * upper - sin * lower;
+    rows[k + n] = sin * upper + cos * lower;
+  }
 }

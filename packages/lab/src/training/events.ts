@@ -1,0 +1,23 @@
+/** What a training run tells while it goes. */
+export type TrainEvent =
+  | { kind: 'log'; text: string }
+  | { kind: 'stage'; name: string; detail: string }
+  | {
+      kind: 'progress';
+      stage: string;
+      /** Steps done. */
+      step: number;
+      steps: number;
+      loss: number;
+      /** Means since the last event. */
+      metrics: Record<string, number>;
+      tokensPerSecond: number;
+      etaSeconds: number;
+    };
+
+export type OnTrainEvent = (event: TrainEvent) => void;
+
+/** A run that cannot go on: one line. */
+export class TrainError extends Error {
+  override name = 'TrainError';
+}

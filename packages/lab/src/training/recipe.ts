@@ -1,0 +1,34 @@
+import type { LossTerms, MaskCountLaw, ModelConfig, ScoreParameterization } from '@unif2ace/core';
+import type { LoopSettings } from './loop.ts';
+
+export interface ImageStage extends LoopSettings {
+  /** Images a step. */
+  batch: number;
+}
+
+export interface ModelStage extends LoopSettings {
+  /** Text-to-image sequences a step. */
+  t2iBatch: number;
+  /** Understanding sequences a step: half captions, half questions. */
+  mmuBatch: number;
+  /** Share of prompts dropped, so that guidance has an unconditional branch. */
+  conditionDropout: number;
+  /** Weight of the understanding loss beside D3Diff. */
+  mmuCoefficient: number;
+  /** Weight of the balance terms. */
+  balanceCoefficient: number;
+  loss: { terms: LossTerms; alpha: number; law: MaskCountLaw; parameterization: ScoreParameterization };
+}
+
+/** A whole training run: what is trained on which data for how long. A recipe file documents itself by its docstring. */
+export interface Recipe {
+  name: string;
+  seed: number;
+  /** Tokens of the text tokenizer that is trained on the grammar's captions and questions. */
+  textVocabSize: number;
+  /** The model, once the tokenizer's size is known. */
+  model: (textVocabSize: number) => ModelConfig;
+  faceEncoder: ImageStage;
+  tokenizer: ImageStage;
+  backbone: ModelStage;
+}

@@ -1,0 +1,122 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createTextTokenizer, decodeFloat32, describeQuestion, type ModelConfig, questionPrompt, readSafetensors, type TokenizerJson } from '@unif2ace/core';
+import { saveModel, writeFileAtomic, writeSafetensorsFile } from '@unif2ace/core/node';
+import { type FlatState, Philox, type Runtime } from '@unif2ace/graph';
+import { directRuntime } from '@unif2ace/graph/node';
+import { type FaceRecord, loadFaces, readCelebA } from '../data/celeba.ts';
+import { captionFace } from '../data/grammar/caption.ts';
+import { questionsAbout } from '../data/grammar/questions.ts';
+import { trainBpe } from '../data/train-bpe.ts';
+import { trainBackbone } from './backbone-stage.ts';
+import { encodeFaces } from './encode-faces.ts';
+import { type OnTrainEvent, TrainError } from './events.ts';
+import type { Faces } from './face-batches.ts';
+import { trainFaceEncoder } from './face-encoder-stage.ts';
+import type { Recipe } from './recipe.ts';
+import type { StageContext } from './stage.ts';
+import { trainTokenizer } from './tokenizer-stage.ts';
+
+export interface RunOptions {
+  /** Folder of the model; checkpoints of finished stages go to its subfolder `stages`. */
+  out: string;
+  /** Folder in CelebA's layout. */
+  dataFolder: string;
+  /** Take finished stages from `out` instead of training them again. */
+  resume?: boolean;
+  onEvent: OnTrainEvent;
+  signal?: AbortSignal;
+  runtime?: Runtime;
+}
+
+/** Runs a recipe from photos to a model folder. @throws DataError, ImageError, TrainError */
+export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<ModelConfig> {
+  const { out, onEvent, signal } = options;
+  const runtime = options.runtime ?? directRuntime();
+  const context: StageContext = { recipe, loop: { onEvent, ...(signal && { signal }) } };
+  const all = await readCelebA(options.dataFolder);
+  const records = all.filter(({ split }) => split === 'train');
+  if (records.length === 0) throw new TrainError(`train: expected faces of training identities in ${options.dataFolder}, got none; try another folder`);
+  await mkdir(join(out, 'stages'), { recursive: true });
+  const stages = new StageStore(join(out, 'stages'), options.resume ?? false, onEvent);
+
+  const tokenizerJson = await stages.json('text', async () => textTokenizer(recipe, records));
+  const tokenizer = createTextTokenizer(tokenizerJson);
+  const config = recipe.model(tokenizer.vocabSize);
+  onEvent({ kind: 'stage', name: 'data', detail: `${records.length} faces of training identities` });
+  const labels = records.map(({ attributes }) => attributes);
+  const load = async (size: number): Promise<Faces> => ({ size, data: await loadFaces(records, size) });
+  const forTokenizer = await load(config.imageSize);
+  const forEncoder = await load(config.faceEncoder.imageSize);
+
+  const weights = new Map<string, Float32Array>();
+  const collect = (part: ReadonlyMap<string, Float32Array>) => {
+    for (const [name, data] of part) weights.set(name, data);
+  };
+  collect(await stages.weights('face-encoder', () => trainFaceEncoder(context, config, forEncoder, labels, runtime)));
+  collect(await stages.weights('tokenizer', () => trainTokenizer(context, config, forTokenizer, records.length, runtime)));
+  onEvent({ kind: 'stage', name: 'encode', detail: 'codes and features of all faces and their mirror images' });
+  const encoded = await encodeFaces(config, weights, { forTokenizer, forEncoder }, records.length, runtime);
+  collect(await stages.weights('backbone', () => trainBackbone(context, config, tokenizer, encoded, labels, runtime)));
+  await saveModel(out, config, tokenizerJson, ({ name }) => weights.get(name) ?? missing(name));
+  onEvent({ kind: 'stage', name: 'done', detail: out });
+  return config;
+}
+
+function missing(name: string): never {
+  throw new TrainError(`train: expected a trained parameter ${name}, got none; try without --resume`);
+}
+
+/** The text tokenizer, trained on what the grammar says about the training faces. */
+function textTokenizer(recipe: Recipe, records: readonly FaceRecord[]): TokenizerJson {
+  const random = new Philox(recipe.seed, 4);
+  const texts = records.slice(0, 4000).flatMap(({ attributes }) => [
+    captionFace(attributes, random).text,
+    ` ${captionFace(attributes, random, 'medium').text}`,
+    ...questionsAbout(attributes, random).flatMap(({ question, answer }) => [questionPrompt(question), ` ${answer}`]),
+  ]);
+  texts.push(questionPrompt(describeQuestion));
+  return trainBpe(texts, { vocabSize: recipe.textVocabSize }).json;
+}
+
+/** Results of finished stages, written whole or not at all. */
+class StageStore {
+  readonly #folder: string;
+  readonly #resume: boolean;
+  readonly #onEvent: OnTrainEvent;
+
+  constructor(folder: string, resume: boolean, onEvent: OnTrainEvent) {
+    this.#folder = folder;
+    this.#resume = resume;
+    this.#onEvent = onEvent;
+  }
+
+  #known(file: string): boolean {
+    const known = this.#resume && existsSync(file);
+    if (known) this.#onEvent({ kind: 'log', text: `resumed: ${file}` });
+    return known;
+  }
+
+  async json<T>(name: string, make: () => Promise<T>): Promise<T> {
+    const file = join(this.#folder, `${name}.json`);
+    if (this.#known(file)) return JSON.parse(await readFile(file, 'utf8')) as T;
+    this.#onEvent({ kind: 'stage', name, detail: '' });
+    const value = await make();
+    await writeFileAtomic(file, JSON.stringify(value));
+    return value;
+  }
+
+  async weights(name: string, train: () => Promise<FlatState>): Promise<ReadonlyMap<string, Float32Array>> {
+    const file = join(this.#folder, `${name}.safetensors`);
+    if (this.#known(file)) {
+      const { tensors } = readSafetensors(await readFile(file));
+      return new Map([...tensors].map(([key, tensor]) => [key, decodeFloat32(tensor)]));
+    }
+    this.#onEvent({ kind: 'stage', name, detail: '' });
+    const state = await train();
+    const tensors = state.specs.map((spec) => ({ name: spec.name, shape: spec.shape, dtype: 'F32' as const, data: state.param(spec.name) }));
+    await writeSafetensorsFile(file, tensors);
+    return new Map(tensors.map(({ name: key, data }) => [key, data]));
+  }
+}

@@ -1,0 +1,41 @@
+import { lookupFreeQuantize, magvitDecoder, magvitEncoder, type ModelConfig, modelScopes, quantizerLosses } from '@unif2ace/core';
+import { add, FlatState, input, ParamScope, Philox, reduceMean, type Runtime, square, sub } from '@unif2ace/graph';
+import { FaceOrder, facePixels, type Faces } from './face-batches.ts';
+import { trainLoop } from './loop.ts';
+import type { StageContext } from './stage.ts';
+import { TrainGraph } from './train-graph.ts';
+
+/** Trains the image tokenizer: mean squared error, commitment and entropy through the straight-through estimator. */
+export async function trainTokenizer(context: StageContext, config: ModelConfig, faces: Faces, count: number, runtime: Runtime): Promise<FlatState> {
+  const { batch } = context.recipe.tokenizer;
+  const root = new ParamScope();
+  const { tokenizer } = modelScopes(root);
+  const pixels = input('pixels', [batch, 3, faces.size, faces.size]);
+  const { z_BCHW } = magvitEncoder(tokenizer.at('encoder'), config.tokenizer, pixels);
+  const { codes_BCHW } = lookupFreeQuantize(z_BCHW);
+  const { pixels_BCHW } = magvitDecoder(tokenizer.at('decoder'), config.tokenizer, codes_BCHW);
+  const mse = reduceMean(square(sub(pixels_BCHW, pixels)));
+  const { commitment, entropy } = quantizerLosses(config.tokenizer, z_BCHW, codes_BCHW);
+  const state = new FlatState(root.specs()).initialize(context.recipe.seed);
+  const graph = await TrainGraph.compile(add(mse, add(commitment, entropy)), { mse, commitment, entropy }, root, state, { runtime });
+  const random = new Philox(context.recipe.seed, 2);
+  const order = new FaceOrder(
+    Array.from({ length: count }, (_, i) => i),
+    random,
+  );
+  await trainLoop({
+    ...context.loop,
+    stage: 'tokenizer',
+    graph,
+    settings: context.recipe.tokenizer,
+    tokensPerStep: batch * (z_BCHW.dim(2) * z_BCHW.dim(3)),
+    // pixels span 2, so the peak is 4 in mean squared error
+    metrics: (outputs) => ({ psnrDb: 10 * Math.log10(4 / outputs.mse![0]!), commitment: outputs.commitment![0]!, entropy: outputs.entropy![0]! }),
+    batch: () => {
+      const chosen = order.next(batch);
+      return { pixels: facePixels(faces, chosen, chosen.map(() => random.uniform() < 0.5)) };
+    },
+  });
+  await graph.release();
+  return state;
+}

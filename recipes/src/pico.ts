@@ -1,0 +1,60 @@
+import { BackboneConfig, layoutOf, MagvitConfig, ModelConfig } from '@unif2ace/core';
+import type { Recipe } from '@unif2ace/lab';
+
+const tokenizer = MagvitConfig.parse({
+  channels: 32,
+  codeBits: 10,
+  groups: 8,
+  encoder: { channelMultiples: [1, 1, 2], resBlocks: [1, 1, 1] },
+  decoder: { channelMultiples: [1, 1, 2], resBlocks: [1, 1, 1] },
+});
+const faceEncoder = { imageSize: 64, channels: [32, 64, 96], groups: 8, width: 128, patchPool: 2 };
+
+const recipe: Recipe = {
+  name: 'pico',
+  seed: 1,
+  textVocabSize: 512,
+  model: (textVocabSize) =>
+    ModelConfig.parse({
+      format: 'unif2ace-1',
+      name: 'pico',
+      imageSize: 32,
+      tokenizer,
+      textVocabSize,
+      promptTokens: 32,
+      answerTokens: 48,
+      faceEncoder,
+      backbone: BackboneConfig.parse({
+        phi: {
+          vocabSize: layoutOf({ textVocabSize, tokenizer }).vocabSize,
+          hiddenSize: 128,
+          intermediateSize: 512,
+          layers: 3,
+          heads: 4,
+          maxPositions: 160,
+        },
+        tokenMoe: { router: { experts: 8, topK: 4 }, routedHidden: 64, sharedHidden: 128 },
+        sequenceMoe: {},
+        resampler: { sizes: { width: 64, depth: 1, heads: 2, headWidth: 32, feedForwardFactor: 2 }, shared: true },
+        features: { face: { width: 128, tokens: 1 }, clip: { width: 96, tokens: 16 }, noise: { width: 64 } },
+      }),
+    }),
+  faceEncoder: { steps: 500, batch: 64, learningRate: 2e-3, warmupSteps: 30, weightDecay: 0.02, clipNorm: 1, emaDecay: 0.98 },
+  tokenizer: { steps: 1100, batch: 32, learningRate: 2e-3, warmupSteps: 50, weightDecay: 0, clipNorm: 1, emaDecay: 0.99 },
+  backbone: {
+    steps: 1200,
+    t2iBatch: 24,
+    mmuBatch: 24,
+    learningRate: 2e-3,
+    warmupSteps: 60,
+    weightDecay: 0.02,
+    clipNorm: 1,
+    emaDecay: 0.99,
+    conditionDropout: 0.1,
+    mmuCoefficient: 1,
+    balanceCoefficient: 0.01,
+    loss: { terms: 'both', alpha: 0.01, law: 'cosine', parameterization: 'normalized' },
+  },
+};
+
+export default recipe;
