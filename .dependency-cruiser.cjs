@@ -8,7 +8,12 @@ module.exports = {
       from: { path: `^packages/${name}/` },
       to: { path: `^packages/(${order.slice(i + 1).join('|')})/` },
     })),
-    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no-circular',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
     {
       name: 'core-stays-portable',
       comment: 'core runs in Node and the browser: Node built-ins and native modules only behind node.ts and *.node.ts',

@@ -1,4 +1,4 @@
-import { phiMlp, normLayer, denseLayer } from '@unif2ace/core';
+import { denseLayer, normLayer, phiMlp } from '@unif2ace/core';
 import {
   add,
   attention,
@@ -35,14 +35,19 @@ function gptLoss(scope: ParamScope, s: Sizes, ids_BL: Tensor, targets_N: Tensor)
   const { width, heads, length, batch } = s;
   const table_VD = scope.param('embed', [s.vocabulary, width], { kind: 'normal', std: 0.02 });
   const position_LD = scope.param('positions', [length, width], { kind: 'normal', std: 0.02 });
-  const hidden = Float32Array.from({ length: length * length }, (_, i) => (i % length > Math.floor(i / length) ? -1e9 : 0));
+  const hidden = Float32Array.from({ length: length * length }, (_, i) =>
+    i % length > Math.floor(i / length) ? -1e9 : 0,
+  );
   const mask = constant(hidden, [1, 1, length, length]);
   let x = add(gather(table_VD, ids_BL), position_LD);
   for (let layer = 0; layer < s.layers; layer++) {
     const block = scope.at(layer);
     const normal = normLayer(block.at('norm1'), x, 1e-5);
     const split = (name: string) =>
-      transpose(reshape(denseLayer(block.at(name), normal, width), [batch, length, heads, width / heads]), [0, 2, 1, 3]);
+      transpose(
+        reshape(denseLayer(block.at(name), normal, width), [batch, length, heads, width / heads]),
+        [0, 2, 1, 3],
+      );
     const mixed = transpose(attention(split('q'), split('k'), split('v'), mask), [0, 2, 1, 3]);
     x = add(x, denseLayer(block.at('out'), reshape(mixed, [batch, length, width]), width));
     x = add(x, phiMlp(block, normLayer(block.at('norm2'), x, 1e-5), 4 * width));
@@ -55,7 +60,12 @@ function gptLoss(scope: ParamScope, s: Sizes, ids_BL: Tensor, targets_N: Tensor)
 export async function gptStep(sizes: Sizes): Promise<BenchCase> {
   const { batch, length, vocabulary } = sizes;
   const scope = new ParamScope();
-  const loss = gptLoss(scope, sizes, input('ids', [batch, length], 'int32'), input('targets', [batch * length], 'int32'));
+  const loss = gptLoss(
+    scope,
+    sizes,
+    input('ids', [batch, length], 'int32'),
+    input('targets', [batch * length], 'int32'),
+  );
   const specs = scope.specs();
   const outputs = {
     loss,
@@ -66,7 +76,11 @@ export async function gptStep(sizes: Sizes): Promise<BenchCase> {
   const optimizer = new AdamW(state, { learningRate: 1e-3, weightDecay: 0.01, noDecay: () => false });
   const random = new Philox(7);
   const draw = (count: number) => Array.from({ length: count }, () => random.int(vocabulary));
-  const feeds = { ...state.feeds(), ids: int32(draw(batch * length), [batch, length]), targets: int32(draw(batch * length), [batch * length]) };
+  const feeds = {
+    ...state.feeds(),
+    ids: int32(draw(batch * length), [batch, length]),
+    targets: int32(draw(batch * length), [batch * length]),
+  };
   const lossValue = { dtype: 'float32' as const, shape: [], data: new Float32Array(1) };
   const fetches = { loss: lossValue, ...state.fetches('grad.') };
   return {

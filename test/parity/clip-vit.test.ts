@@ -36,7 +36,8 @@ test('CLIP vision transformer: hidden states, patches, pooled and projected', as
   );
   const names = fixture.names('outputs.');
   expect(names.length).toBe(config.layers + 4);
-  for (const key of names) expectClose(got[key.slice('outputs.'.length)]!, fixture.f32(key), fixture.json.tolerance['outputs.*'], key);
+  for (const key of names)
+    expectClose(got[key.slice('outputs.'.length)]!, fixture.f32(key), fixture.json.tolerance['outputs.*'], key);
 });
 
 test('Hugging Face names map back to the same tensors', () => {
@@ -58,7 +59,10 @@ test('Hugging Face names map back to the same tensors', () => {
       const joined = weights.get(`transformer.resblocks.${layer}.attn.in_proj_${part}`)!;
       ['q_proj', 'k_proj', 'v_proj'].forEach((name, i) => {
         const third = joined.length / 3;
-        hub.set(`vision_model.encoder.layers.${layer}.self_attn.${name}.${part}`, joined.slice(i * third, (i + 1) * third));
+        hub.set(
+          `vision_model.encoder.layers.${layer}.self_attn.${name}.${part}`,
+          joined.slice(i * third, (i + 1) * third),
+        );
       });
     }
   const renamed = fromTransformersNames(hub, config.layers);

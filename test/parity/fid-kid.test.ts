@@ -1,6 +1,13 @@
+import {
+  type FeatureMatrix,
+  featureStatistics,
+  frechetDistance,
+  kernelDistance,
+  mmdEstimators,
+  polynomialKernel,
+  polynomialMmd2,
+} from '@unif2ace/lab';
 import { describe, expect, test } from 'vitest';
-import { type FeatureMatrix, featureStatistics, frechetDistance } from '../../packages/lab/src/evaluation/frechet.ts';
-import { kernelDistance, mmdEstimators, polynomialMmd2 } from '../../packages/lab/src/evaluation/kid.ts';
 import { expectClose, loadFixture } from './fixture.ts';
 
 interface Json {
@@ -68,6 +75,14 @@ describe('Kernel distance of torch-fidelity', () => {
   const kernel = { degree: kid.degree, gamma: kid.gamma, coef0: kid.coef0 };
   const close = { rtol: 1e-6 };
 
+  const head = ({ data, columns }: FeatureMatrix, rows: number): FeatureMatrix => ({
+    data: data.subarray(0, rows * columns),
+    rows,
+    columns,
+  });
+  // stored as float32
+  const stored = { rtol: 1e-5 };
+
   test('mean, deviation and every subset', () => {
     const subsetsOf = (name: string) => {
       const [count, size] = fixture.shape(name) as [number, number];
@@ -77,26 +92,24 @@ describe('Kernel distance of torch-fidelity', () => {
     const rows = { first: subsetsOf('inputs.kid.subset1'), second: subsetsOf('inputs.kid.subset2') };
     const { mean, std, each } = kernelDistance(first, second, { ...kernel, rows });
     expectClose(each, kid.mmd2_each, close, 'mmd2_each');
+    expectClose(each, fixture.f32('outputs.kid.mmd2'), stored, 'mmd2 stored');
     expectClose([mean, std], [kid.mean, kid.std], close, 'mean, std');
   });
 
+  test('kernel values', () => {
+    const [rows, columns] = fixture.shape('outputs.kid.kernel_xy_first') as [number, number];
+    const values = polynomialKernel(head(first, rows), head(second, columns), kernel);
+    expectClose(values, fixture.f32('outputs.kid.kernel_xy_first'), stored, 'kernel_xy_first');
+  });
+
   test.each(mmdEstimators)('estimator %s on the first rows', (estimator) => {
-    const head = ({ data, columns }: FeatureMatrix): FeatureMatrix => {
-      const rows = kid.subset_size;
-      return { data: data.subarray(0, rows * columns), rows, columns };
-    };
-    const value = polynomialMmd2(head(first), head(second), estimator, kernel);
+    const value = polynomialMmd2(head(first, kid.subset_size), head(second, kid.subset_size), estimator, kernel);
     expectClose([value], [kid.first_rows_by_estimator[estimator]], close, estimator);
   });
 
   test('drawn subsets are repeatable, free of repeats, and their mean falls on the estimate over all rows', () => {
     const rows = Math.min(first.rows, second.rows);
-    const head = ({ data, columns }: FeatureMatrix): FeatureMatrix => ({
-      data: data.subarray(0, rows * columns),
-      rows,
-      columns,
-    });
-    const [a, b] = [head(first), head(second)];
+    const [a, b] = [head(first, rows), head(second, rows)];
     const whole = polynomialMmd2(a, b, 'unbiased', kernel);
     // a subset of all rows is the whole set in another order, if no row is drawn twice
     const { each } = kernelDistance(a, b, { ...kernel, subsets: 3, subsetSize: rows, seed: 1 });

@@ -43,27 +43,53 @@ export interface Tolerance {
   rtol?: number;
 }
 
-/** |actual − expected| ≤ atol + rtol·|expected| for every element. */
-export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, { atol = 0, rtol = 0 }: Tolerance, label: string): void {
-  expect(actual.length, `${label}: number of values`).toBe(expected.length);
+/** Index of the element with the largest excess of |actual − expected| over what is allowed, or of the first NaN; -1 when all pass. */
+function worstElement(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  allowed: (expected: number) => number,
+): number {
+  let [worst, worstExcess] = [-1, 0];
   for (let i = 0; i < expected.length; i++) {
     const [got, want] = [actual[i]!, expected[i]!];
-    if (got === want || (Number.isNaN(got) && Number.isNaN(want))) continue;
-    const allowed = atol + rtol * Math.abs(want);
-    if (!(Math.abs(got - want) <= allowed))
-      expect.fail(`${label}[${i}]: expected ${want}, got ${got} (off by ${Math.abs(got - want)}, allowed ${allowed})`);
+    // equal infinities have no difference
+    if (Object.is(got, want) || got === want) continue;
+    const excess = Math.abs(got - want) - allowed(want);
+    if (Number.isNaN(excess)) return i;
+    if (excess > worstExcess) [worst, worstExcess] = [i, excess];
   }
+  return worst;
+}
+
+function failAt(i: number, actual: ArrayLike<number>, expected: ArrayLike<number>, allowed: number, label: string): never {
+  const [got, want] = [actual[i]!, expected[i]!];
+  expect.fail(`${label}[${i}]: expected ${want}, got ${got} (off by ${Math.abs(got - want)}, allowed ${allowed})`);
+}
+
+/** |actual − expected| ≤ atol + rtol·|expected| for every element; the message names the worst. */
+export function expectClose(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  { atol = 0, rtol = 0 }: Tolerance,
+  label: string,
+): void {
+  expect(actual.length, `${label}: number of values`).toBe(expected.length);
+  const allowed = (want: number) => atol + rtol * Math.abs(want);
+  const worst = worstElement(actual, expected, allowed);
+  if (worst >= 0) failAt(worst, actual, expected, allowed(expected[worst]!), label);
 }
 
 /** max|actual − expected| ≤ 1e-3 · max(max|expected|, floor): the rule stated in the fixtures for gradients. */
-export function expectGradClose(actual: ArrayLike<number>, expected: ArrayLike<number>, floor: number, label: string): void {
+export function expectGradClose(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  floor: number,
+  label: string,
+): void {
   expect(actual.length, `${label}: number of values`).toBe(expected.length);
-  let [largest, worst] = [0, 0];
-  for (let i = 0; i < expected.length; i++) {
-    largest = Math.max(largest, Math.abs(expected[i]!));
-    const difference = Math.abs(actual[i]! - expected[i]!);
-    worst = difference <= worst ? worst : difference;
-  }
-  const allowed = 1e-3 * Math.max(largest, floor);
-  if (!(worst <= allowed)) expect.fail(`${label}: worst difference ${worst}, allowed ${allowed} (largest gradient ${largest})`);
+  let largest = floor;
+  for (let i = 0; i < expected.length; i++) largest = Math.max(largest, Math.abs(expected[i]!));
+  const allowed = 1e-3 * largest;
+  const worst = worstElement(actual, expected, () => allowed);
+  if (worst >= 0) failAt(worst, actual, expected, allowed, label);
 }

@@ -35,7 +35,8 @@ test.each(Object.keys(blocks))('MAGVIT-v2 block %s', async (name) => {
   expectClose(got.y!, fixture.f32(`outputs.${name}.y`), tolerance['outputs.*'], `${name}.y`);
   const grads = fixture.names(`grads.${name}.`);
   expect(grads.length).toBe(scope.specs().length + 1);
-  for (const key of grads) expectGradClose(got[`grad.${key.slice('grads.'.length)}`]!, fixture.f32(key), gradientFloor, key);
+  for (const key of grads)
+    expectGradClose(got[`grad.${key.slice('grads.'.length)}`]!, fixture.f32(key), gradientFloor, key);
   if (!fixture.has(`inputs.${name}.x_small`)) return;
   const small = await runGraph({ y }, { x: float32(fixture.f32(`inputs.${name}.x_small`), shape) }, weights);
   expectClose(small.y!, fixture.f32(`outputs.${name}.y_small`), tolerance['outputs.*'], `${name}.y_small`);

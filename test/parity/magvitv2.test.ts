@@ -1,4 +1,11 @@
-import { codebookEntry, lookupFreeQuantize, MagvitConfig, magvitDecoder, magvitEncoder, quantizerLosses } from '@unif2ace/core';
+import {
+  codebookEntry,
+  lookupFreeQuantize,
+  MagvitConfig,
+  magvitDecoder,
+  magvitEncoder,
+  quantizerLosses,
+} from '@unif2ace/core';
 import { add, input, ParamScope, reduceMean, square, sub } from '@unif2ace/graph';
 import { describe, expect, test } from 'vitest';
 import { expectClose, expectGradClose, loadFixture, type Tolerance } from './fixture.ts';
@@ -12,7 +19,12 @@ interface Part {
   num_res_blocks: number[];
 }
 interface Json {
-  config: { encoder: Part; decoder: Part; quantizer: Record<'beta' | 'entropy_multiplier' | 'commit_loss_multiplier', number>; token_grid: [number, number] };
+  config: {
+    encoder: Part;
+    decoder: Part;
+    quantizer: Record<'beta' | 'entropy_multiplier' | 'commit_loss_multiplier', number>;
+    token_grid: [number, number];
+  };
   tolerance: { 'outputs.*'?: Tolerance; global_max?: number };
 }
 
@@ -55,7 +67,11 @@ describe('MAGVIT-v2', () => {
     const grid: [number, number] = [wide[2]! / factor, wide[3]! / factor];
     const codes = input('codes', fixture.shape('outputs.codes'), 'int32');
     const entry = codebookEntry(codes, config.codeBits, fixture.json.config.token_grid);
-    const wideEntry = codebookEntry(input('wide', fixture.shape('inputs.indices_nonsquare'), 'int32'), config.codeBits, grid);
+    const wideEntry = codebookEntry(
+      input('wide', fixture.shape('inputs.indices_nonsquare'), 'int32'),
+      config.codeBits,
+      grid,
+    );
     const got = await runGraph(
       {
         encoder: encoded.z_BCHW,
@@ -69,7 +85,9 @@ describe('MAGVIT-v2', () => {
         codebook_entry: entry,
         decode_code: magvitDecoder(scope.at('decoder'), config, entry).pixels_BCHW,
         decode_code_nonsquare: magvitDecoder(scope.at('decoder'), config, wideEntry).pixels_BCHW,
-        ...Object.fromEntries(Object.entries({ ...encoded.hidden, ...decoded.hidden }).map(([name, x]) => [`hidden.${name}`, x])),
+        ...Object.fromEntries(
+          Object.entries({ ...encoded.hidden, ...decoded.hidden }).map(([name, x]) => [`hidden.${name}`, x]),
+        ),
       },
       {
         ...feeds,
@@ -81,7 +99,8 @@ describe('MAGVIT-v2', () => {
     const tolerance = fixture.json.tolerance['outputs.*']!;
     for (const key of fixture.names('outputs.')) {
       const name = key.slice('outputs.'.length);
-      if (name === 'codes' || name === 'quantizer_indices') expect(Array.from(got.codes_out!), key).toEqual(fixture.ints(key));
+      if (name === 'codes' || name === 'quantizer_indices')
+        expect(Array.from(got.codes_out!), key).toEqual(fixture.ints(key));
       else expectClose(got[name]!, fixture.f32(key), tolerance, key);
     }
   });
@@ -92,6 +111,11 @@ describe('MAGVIT-v2', () => {
     const names = gradients.names('grads.');
     expect(names.length).toBe(scope.specs().length);
     for (const key of names)
-      expectGradClose(got[`grad.${key.slice('grads.'.length)}`]!, gradients.f32(key), 1e-3 * gradients.json.tolerance.global_max!, key);
+      expectGradClose(
+        got[`grad.${key.slice('grads.'.length)}`]!,
+        gradients.f32(key),
+        1e-3 * gradients.json.tolerance.global_max!,
+        key,
+      );
   });
 });

@@ -1,9 +1,21 @@
 import { RouterConfig, tokenMoe } from '@unif2ace/core';
-import { add, constant, input, mul, ParamScope, reduceSum, reshape, type Tensor, where, equal, arange } from '@unif2ace/graph';
+import {
+  add,
+  arange,
+  constant,
+  equal,
+  gradients,
+  input,
+  mul,
+  ParamScope,
+  reduceSum,
+  reshape,
+  type Tensor,
+  where,
+} from '@unif2ace/graph';
 import { describe, expect, test } from 'vitest';
 import { expectClose, expectGradClose, loadFixture, type Tolerance } from './fixture.ts';
 import { float32, parameterGradients, runGraph } from './run.ts';
-import { gradients } from '@unif2ace/graph';
 
 interface Variant {
   name: string;
@@ -16,7 +28,10 @@ interface Variant {
   topk_group: number;
 }
 interface Json {
-  config: Record<'hidden' | 'moe_intermediate_size' | 'n_routed_experts' | 'num_experts_per_tok' | 'n_shared_experts', number> & { variants: Variant[] };
+  config: Record<
+    'hidden' | 'moe_intermediate_size' | 'n_routed_experts' | 'num_experts_per_tok' | 'n_shared_experts',
+    number
+  > & { variants: Variant[] };
   tolerance: { 'outputs.*': Tolerance };
 }
 
@@ -44,7 +59,10 @@ describe.each(['sparse', 'dense'] as const)('DeepSeek mixture of experts, %s', (
           topK: config.num_experts_per_tok,
           normalize: variant.norm_topk_prob,
           scale: variant.routed_scaling_factor,
-          groups: variant.topk_method === 'group_limited_greedy' ? { count: variant.n_group, kept: variant.topk_group } : null,
+          groups:
+            variant.topk_method === 'group_limited_greedy'
+              ? { count: variant.n_group, kept: variant.topk_group }
+              : null,
         }),
         routedHidden: config.moe_intermediate_size,
         sharedHidden: config.moe_intermediate_size * config.n_shared_experts,
@@ -79,7 +97,11 @@ describe.each(['sparse', 'dense'] as const)('DeepSeek mixture of experts, %s', (
     expectClose(got.dense!, fixture.f32(`${prefix}.dense`), close, 'dense');
     const k = config.num_experts_per_tok;
     const sortedRows = (values: ArrayLike<number>) =>
-      Array.from({ length: values.length / k }, (_, t) => Array.from(values).slice(t * k, t * k + k).sort((a, b) => a - b));
+      Array.from({ length: values.length / k }, (_, t) =>
+        Array.from(values)
+          .slice(t * k, t * k + k)
+          .sort((a, b) => a - b),
+      );
     expect(sortedRows(got.indices!)).toEqual(sortedRows(fixture.ints(`${prefix}.indices`)));
     expectClose(sortedRows(got.gates!).flat(), sortedRows(fixture.f32(`${prefix}.weights`)).flat(), close, 'weights');
     const grads = fixture.names(`grads.${variant.name}.`);

@@ -1,5 +1,18 @@
 import { moePlusPlus, RouterConfig } from '@unif2ace/core';
-import { add, arange, cast, constant, equal, gradients, input, mul, ParamScope, reduceSum, reshape, where } from '@unif2ace/graph';
+import {
+  add,
+  arange,
+  cast,
+  constant,
+  equal,
+  gradients,
+  input,
+  mul,
+  ParamScope,
+  reduceSum,
+  reshape,
+  where,
+} from '@unif2ace/graph';
 import { expect, test } from 'vitest';
 import { expectClose, expectGradClose, loadFixture, type Tolerance } from './fixture.ts';
 import { float32, parameterGradients, runGraph } from './run.ts';
@@ -13,7 +26,9 @@ interface Variant {
   moe_feature_no_mul_topk: boolean;
 }
 interface Json {
-  config: Record<'hidden' | 'intermediate' | 'num_experts' | 'top_k' | 'constant_experts', number> & { variants: Variant[] };
+  config: Record<'hidden' | 'intermediate' | 'num_experts' | 'top_k' | 'constant_experts', number> & {
+    variants: Variant[];
+  };
   tolerance: { 'outputs.*': Tolerance };
 }
 
@@ -48,7 +63,13 @@ test.each(config.variants)('MoE++ layer with gating residual: $name', async (var
   const weighted = (y: typeof x0, name: string) => reduceSum(mul(y, constant(fixture.f32(name), fixture.shape(name))));
   const loss = add(weighted(first.y_BLD, 'inputs.cotangent0'), weighted(second.y_BLD, 'inputs.cotangent1'));
   const [dx0, dx1] = gradients(loss, [x0, x1]);
-  const outputs = { y0: first.y_BLD, y1: second.y_BLD, ...parameterGradients(loss, scope), 'grad.x0': dx0!, 'grad.x1': dx1! };
+  const outputs = {
+    y0: first.y_BLD,
+    y1: second.y_BLD,
+    ...parameterGradients(loss, scope),
+    'grad.x0': dx0!,
+    'grad.x1': dx1!,
+  };
   for (const [i, { routed }] of [first, second].entries()) {
     const { indices_TK, gates_TK } = routed.routing;
     const [tokens, k] = [indices_TK.dim(0), indices_TK.dim(1)];
@@ -59,7 +80,9 @@ test.each(config.variants)('MoE++ layer with gating residual: $name', async (var
       [`selected${i}`]: reduceSum(cast(hit, 'float32'), 1),
     });
   }
-  const feeds = Object.fromEntries(['x0', 'x1'].map((name) => [name, float32(fixture.f32(`inputs.${name}`), fixture.shape(`inputs.${name}`))]));
+  const feeds = Object.fromEntries(
+    ['x0', 'x1'].map((name) => [name, float32(fixture.f32(`inputs.${name}`), fixture.shape(`inputs.${name}`))]),
+  );
   const got = await runGraph(outputs, feeds, fixture.weights());
   for (const key of fixture.names(`outputs.${variant.name}.`)) {
     const name = key.slice(`outputs.${variant.name}.`.length);
@@ -70,7 +93,9 @@ test.each(config.variants)('MoE++ layer with gating residual: $name', async (var
     const expected = fixture.f32(key);
     // the first layer has a gate_map that nothing feeds
     const unused = key.endsWith('l0.moe.gate.gate_map.weight');
-    const actual = unused ? new Float32Array(expected.length) : got[`grad.${key.slice(`grads.${variant.name}.`.length)}`]!;
+    const actual = unused
+      ? new Float32Array(expected.length)
+      : got[`grad.${key.slice(`grads.${variant.name}.`.length)}`]!;
     expectGradClose(actual, expected, gradientFloor, key);
   }
 });

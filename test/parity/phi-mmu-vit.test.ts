@@ -26,7 +26,9 @@ async function logitsOf(prefix: string, visible: Uint8Array): Promise<Float32Arr
   const scope = new ParamScope();
   const shape = fixture.shape(`inputs.${prefix}inputs_embeds`) as [number, number, number];
   const length = shape[1];
-  const { hiddenStates } = phi(scope, phiConfig, input('embeds', shape), { mask: input('mask', [1, 1, length, length]) });
+  const { hiddenStates } = phi(scope, phiConfig, input('embeds', shape), {
+    mask: input('mask', [1, 1, length, length]),
+  });
   const got = await runGraph(
     { logits: phiLogits(scope, phiConfig, hiddenStates.at(-1)!) },
     {
@@ -59,6 +61,12 @@ test('the same with few patches', async () => {
   const [batch, , length] = fixture.shape('inputs.small.attention_mask') as [number, number, number];
   const visible = mmuVitVisibility(length, config.system_prompt_len, config.small_n_vit);
   const literal = fixture.f32('inputs.small.attention_mask');
-  for (let b = 0; b < batch; b++) expect(additiveMask(visible)).toEqual(literal.slice(b * length * length, (b + 1) * length * length));
-  expectClose(await logitsOf('small.', visible), fixture.f32('outputs.small.logits'), tolerance['outputs.*'], 'small.logits');
+  for (let b = 0; b < batch; b++)
+    expect(additiveMask(visible)).toEqual(literal.slice(b * length * length, (b + 1) * length * length));
+  expectClose(
+    await logitsOf('small.', visible),
+    fixture.f32('outputs.small.logits'),
+    tolerance['outputs.*'],
+    'small.logits',
+  );
 });

@@ -1,12 +1,26 @@
-import { input, linearCrossEntropy, mul, ParamScope, reduceSum, reshape, slice, type Tensor, constant } from '@unif2ace/graph';
 import { PhiConfig, phi, phiEmbed, phiLogits } from '@unif2ace/core';
+import {
+  constant,
+  input,
+  linearCrossEntropy,
+  mul,
+  ParamScope,
+  reduceSum,
+  reshape,
+  slice,
+  type Tensor,
+} from '@unif2ace/graph';
 import { describe, expect, test } from 'vitest';
 import { expectClose, expectGradClose, loadFixture, type Tolerance } from './fixture.ts';
 import { float32, int32, parameterGradients, runGraph } from './run.ts';
 
 interface Json {
   config: { phi: Record<string, number | boolean | string>; n_txt: number };
-  tolerance: { 'outputs.*.logits': Tolerance; 'outputs.*': Tolerance; grads_fp32_vs_fp64: Record<string, { global_max: number }> };
+  tolerance: {
+    'outputs.*.logits': Tolerance;
+    'outputs.*': Tolerance;
+    grads_fp32_vs_fp64: Record<string, { global_max: number }>;
+  };
 }
 
 const fixture = loadFixture<Json>('phi');
@@ -25,7 +39,13 @@ const config = PhiConfig.parse({
 const weights = fixture.weights();
 
 /** Mean cross-entropy of hidden rows [B, L, D] against labels shifted by `shift`, −100 ignored. */
-function meanLoss(scope: ParamScope, hidden_BLD: Tensor, labels: readonly number[], from: number, shift: number): Tensor {
+function meanLoss(
+  scope: ParamScope,
+  hidden_BLD: Tensor,
+  labels: readonly number[],
+  from: number,
+  shift: number,
+): Tensor {
   const [batch, length, width] = [hidden_BLD.dim(0), hidden_BLD.dim(1), hidden_BLD.dim(2)];
   const rows = length - from - shift;
   const picked: number[] = [];
@@ -36,7 +56,10 @@ function meanLoss(scope: ParamScope, hidden_BLD: Tensor, labels: readonly number
     reshape(slice(hidden_BLD, 1, from, from + rows), [batch * rows, width]),
     head.param('weight', [config.vocabSize, width], { kind: 'zeros' }),
     head.param('bias', [config.vocabSize], { kind: 'zeros' }),
-    constant(Int32Array.from(picked, (label) => Math.max(0, label)), [picked.length]),
+    constant(
+      Int32Array.from(picked, (label) => Math.max(0, label)),
+      [picked.length],
+    ),
   );
   const weight = Float32Array.from(picked, (label) => (label === -100 ? 0 : 1 / count));
   return reduceSum(mul(loss_N, constant(weight, [weight.length])));
@@ -79,7 +102,8 @@ describe('Phi of Show-o', () => {
     const grads = fixture.names(`grads.${name}.`);
     expect(grads.length).toBe(scope.specs().length);
     const floor = 1e-3 * tolerance.grads_fp32_vs_fp64[name]!.global_max;
-    for (const key of grads) expectGradClose(got[`grad.${key.slice(`grads.${name}.`.length)}`]!, fixture.f32(key), floor, key);
+    for (const key of grads)
+      expectGradClose(got[`grad.${key.slice(`grads.${name}.`.length)}`]!, fixture.f32(key), floor, key);
   });
 
   test('no mask sees everything; small embeddings show the LayerNorm epsilon; padding kept visible', async () => {
@@ -90,7 +114,10 @@ describe('Phi of Show-o', () => {
     const keepPadShape = fixture.shape('inputs.t2i.input_ids');
     const outputs = {
       nomask: logitsOf(phiEmbed(scope, config, input('ids', [1, length], 'int32')), null),
-      small: logitsOf(input('embeds', fixture.shape('inputs.small_embeds.inputs_embeds')), input('mask', [1, 1, length, length])),
+      small: logitsOf(
+        input('embeds', fixture.shape('inputs.small_embeds.inputs_embeds')),
+        input('mask', [1, 1, length, length]),
+      ),
       keepPad: logitsOf(
         phiEmbed(scope, config, input('pad_ids', keepPadShape, 'int32')),
         input('pad_mask', fixture.shape('inputs.t2i_keep_pad.attention_mask')),
@@ -100,10 +127,16 @@ describe('Phi of Show-o', () => {
       outputs,
       {
         ids: int32(fixture.ints('inputs.causal.input_ids').slice(0, length), [1, length]),
-        embeds: float32(fixture.f32('inputs.small_embeds.inputs_embeds'), fixture.shape('inputs.small_embeds.inputs_embeds')),
+        embeds: float32(
+          fixture.f32('inputs.small_embeds.inputs_embeds'),
+          fixture.shape('inputs.small_embeds.inputs_embeds'),
+        ),
         mask: float32(fixture.f32('inputs.causal.attention_mask'), [1, 1, length, length]),
         pad_ids: int32(fixture.ints('inputs.t2i.input_ids'), keepPadShape),
-        pad_mask: float32(fixture.f32('inputs.t2i_keep_pad.attention_mask'), fixture.shape('inputs.t2i_keep_pad.attention_mask')),
+        pad_mask: float32(
+          fixture.f32('inputs.t2i_keep_pad.attention_mask'),
+          fixture.shape('inputs.t2i_keep_pad.attention_mask'),
+        ),
       },
       weights,
     );

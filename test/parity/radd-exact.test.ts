@@ -1,4 +1,13 @@
-import { anyOrderMean, type Conditional, exactL1, exactNll, geometricNoise, logLinearNoise, maskedCrossEntropy, orderLoss } from '@unif2ace/core';
+import {
+  anyOrderMean,
+  type Conditional,
+  exactL1,
+  exactNll,
+  geometricNoise,
+  logLinearNoise,
+  maskedCrossEntropy,
+  orderLoss,
+} from '@unif2ace/core';
 import { describe, test } from 'vitest';
 import { expectClose, loadFixture, type Tolerance } from './fixture.ts';
 
@@ -12,7 +21,9 @@ interface Json {
 const fixture = loadFixture<Json>('radd-exact');
 const { config, exact, tolerance } = fixture.json;
 const { vocab, length } = config;
-const sequences = Array.from({ length: vocab ** length }, (_, n) => fixture.ints('inputs.x0').slice(n * length, (n + 1) * length));
+const sequences = Array.from({ length: vocab ** length }, (_, n) =>
+  fixture.ints('inputs.x0').slice(n * length, (n + 1) * length),
+);
 // the recorded values are exact for the float32 table
 const tight = { atol: 1e-9 };
 
@@ -44,7 +55,8 @@ function timeIntegral(p: Conditional, x0: number[], low: number, high: number): 
 describe.each(['random', 'consistent'] as const)('exact likelihood, %s table', (name) => {
   const p = tableOf(name);
   const want = exact[name];
-  const check = (key: string, f: (x0: number[]) => number, how = tight) => expectClose(sequences.map(f), want[key]!, how, key);
+  const check = (key: string, f: (x0: number[]) => number, how = tight) =>
+    expectClose(sequences.map(f), want[key]!, how, key);
 
   test('L1 by subsets, by orders, and the mixture likelihood', () => {
     check('nelbo_closed', (x0) => exactL1(p, x0));
@@ -70,7 +82,12 @@ describe.each(['random', 'consistent'] as const)('exact likelihood, %s table', (
       check(`nelbo_time_${schedule}`, value);
       // the stored float32 rows sum to 1 within 1e-7 only
       check(`dse_time_${schedule}`, value, { atol: 1e-6 });
-      expectClose(sequences.map(value), fixture.f32(`outputs.${name}.nelbo_time_${schedule}`), tolerance['outputs.*'], schedule);
+      expectClose(
+        sequences.map(value),
+        fixture.f32(`outputs.${name}.nelbo_time_${schedule}`),
+        tolerance['outputs.*'],
+        schedule,
+      );
     }
   });
 });

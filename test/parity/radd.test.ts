@@ -21,13 +21,19 @@ const { config, tolerance } = fixture.json;
 const { batch, length, mask_id: mask, token_dim: width } = config;
 const close = tolerance['outputs.*'];
 const noise = logLinearNoise();
-const rows = (values: ArrayLike<number>, size: number) => Array.from({ length: batch }, (_, b) => Array.from(values).slice(b * size, (b + 1) * size));
+const rows = (values: ArrayLike<number>, size: number) =>
+  Array.from({ length: batch }, (_, b) => Array.from(values).slice(b * size, (b + 1) * size));
 const x0 = rows(fixture.ints('inputs.x0'), length);
 const logCondition = rows(fixture.f32('outputs.log_condition'), length * width);
 
 function check(name: string, xt: number[][], losses: WeightedLoss[]): void {
   expect(xt.flat()).toEqual(fixture.ints(`outputs.${name}.xt`));
-  expectClose(losses.map(({ loss }) => loss), fixture.f32(`outputs.${name}.loss`), close, `${name}.loss`);
+  expectClose(
+    losses.map(({ loss }) => loss),
+    fixture.f32(`outputs.${name}.loss`),
+    close,
+    `${name}.loss`,
+  );
   const gradient = losses.flatMap((l) => Array.from(l.gradient, (g) => g / batch));
   expectClose(gradient, fixture.f32(`grads.${name}.log_condition`), close, `${name} gradient`);
 }
@@ -45,12 +51,19 @@ describe('RADD', () => {
 
   test.each(['t_DCE', 't_DSE'] as const)('%s', (name) => {
     const u = fixture.f32(`inputs.${name}.u_t`)[0]!;
-    const times = Array.from({ length: batch }, (_, b) => (1 - config.sampling_eps) * ((u + b / batch) % 1) + config.sampling_eps);
+    const times = Array.from(
+      { length: batch },
+      (_, b) => (1 - config.sampling_eps) * ((u + b / batch) % 1) + config.sampling_eps,
+    );
     expectClose(times, fixture.f32(`outputs.${name}.t`), close, 't');
     const uMask = rows(fixture.f32(`inputs.${name}.u_mask`), length);
     const xt = times.map((t, b) => sampleTransition(x0[b]!, uMask[b]!, noise.total(t), mask));
     const loss = name === 't_DCE' ? timeCrossEntropy : timeScoreEntropy;
-    check(name, xt, times.map((t, b) => loss(logCondition[b]!, x0[b]!, xt[b]!, width, noise, t)));
+    check(
+      name,
+      xt,
+      times.map((t, b) => loss(logCondition[b]!, x0[b]!, xt[b]!, width, noise, t)),
+    );
   });
 
   test('lambda_DCE', () => {
@@ -59,14 +72,22 @@ describe('RADD', () => {
     expectClose(lambdas, fixture.f32('outputs.lambda_DCE.lambda'), close, 'lambda');
     const uMask = rows(fixture.f32('inputs.lambda_DCE.u_mask'), length);
     const xt = lambdas.map((lambda, b) => x0[b]!.map((x, i) => (uMask[b]![i]! < lambda ? mask : x)));
-    check('lambda_DCE', xt, lambdas.map((lambda, b) => lambdaCrossEntropy(logCondition[b]!, x0[b]!, xt[b]!, width, lambda)));
+    check(
+      'lambda_DCE',
+      xt,
+      lambdas.map((lambda, b) => lambdaCrossEntropy(logCondition[b]!, x0[b]!, xt[b]!, width, lambda)),
+    );
   });
 
   test('k_DCE', () => {
     const counts = fixture.ints('inputs.k_DCE.k');
     const permutation = rows(fixture.ints('inputs.k_DCE.perm'), length);
     const xt = counts.map((k, b) => x0[b]!.map((x, i) => (permutation[b]![i]! < k ? mask : x)));
-    check('k_DCE', xt, counts.map((k, b) => countCrossEntropy(logCondition[b]!, x0[b]!, xt[b]!, width, k)));
+    check(
+      'k_DCE',
+      xt,
+      counts.map((k, b) => countCrossEntropy(logCondition[b]!, x0[b]!, xt[b]!, width, k)),
+    );
   });
 
   test('autoregressive losses are order losses of the toy network', () => {
@@ -74,10 +95,17 @@ describe('RADD', () => {
     const P = fixture.f32('inputs.ar.P');
     const V = config.vocab;
     const forward = Array.from({ length }, (_, i) => i);
-    const orders = { ar_forward: forward, ar_backward: [...forward].reverse(), ar_random: fixture.ints('inputs.ar.random_order') };
+    const orders = {
+      ar_forward: forward,
+      ar_backward: [...forward].reverse(),
+      ar_random: fixture.ints('inputs.ar.random_order'),
+    };
     const logP = (visible: readonly number[], i: number, target: number) => {
       const logits = Array.from({ length: V }, (_, v) =>
-        visible.reduce((sum, x, j) => sum + E[(x < 0 ? V : x) * V + v]! * (P[(i * length + j) * V + v]! + 1 / length), 0),
+        visible.reduce(
+          (sum, x, j) => sum + E[(x < 0 ? V : x) * V + v]! * (P[(i * length + j) * V + v]! + 1 / length),
+          0,
+        ),
       );
       return logits[target]! - Math.log(logits.reduce((sum, x) => sum + Math.exp(x), 0));
     };

@@ -1,4 +1,12 @@
-import { buildModel, float32, gradients, int32, type ParamScope, type Tensor, type TensorValues } from '@unif2ace/graph';
+import {
+  buildModel,
+  float32,
+  gradients,
+  int32,
+  type ParamScope,
+  type Tensor,
+  type TensorValues,
+} from '@unif2ace/graph';
 import { directRuntime } from '@unif2ace/graph/node';
 
 const runtime = directRuntime({ intraOpThreads: 2 });
@@ -14,7 +22,10 @@ export async function runGraph(
   const values = await session.run(needed);
   await session.release();
   return Object.fromEntries(
-    Object.entries(values).map(([name, { data }]) => [name, data instanceof Float32Array ? data : Float32Array.from(data as never, Number)]),
+    Object.entries(values).map(([name, { data }]) => [
+      name,
+      data instanceof Float32Array ? data : Float32Array.from(data as never, Number),
+    ]),
   );
 }
 

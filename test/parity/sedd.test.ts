@@ -14,7 +14,10 @@ import {
 import { describe, expect, test } from 'vitest';
 import { expectClose, loadFixture, type Tolerance } from './fixture.ts';
 
-type Noise = { index: number } & ({ type: 'geometric'; sigma_min: number; sigma_max: number } | { type: 'loglinear'; eps: number });
+type Noise = { index: number } & (
+  | { type: 'geometric'; sigma_min: number; sigma_max: number }
+  | { type: 'loglinear'; eps: number }
+);
 interface Json {
   config: { vocab: number; mask_id: number; batch: number; length: number; noises: Noise[] };
   tolerance: { 'outputs.*': Tolerance; 'outputs.noise.*': Tolerance };
@@ -32,7 +35,8 @@ const xt = fixture.ints('inputs.xt');
 const logScore = fixture.f32('inputs.log_score');
 const row = (i: number) => logScore.slice(i * (vocab + 1), (i + 1) * (vocab + 1));
 const scoreRow = (i: number) => Float64Array.from(row(i), Math.exp);
-const perToken = <T>(f: (i: number, b: number) => T) => Array.from({ length: batch * length }, (_, i) => f(i, Math.floor(i / length)));
+const perToken = <T>(f: (i: number, b: number) => T) =>
+  Array.from({ length: batch * length }, (_, i) => f(i, Math.floor(i / length)));
 const flat = (rows: Iterable<number>[]) => rows.flatMap((r) => [...r]);
 const times = Array.from(fixture.f32('inputs.t'));
 const sigmas = times.map(linear.total);
@@ -51,7 +55,9 @@ describe('SEDD, absorbing graph', () => {
     expectClose(times.map(linear.rate), fixture.f32('outputs.dsigma'), close, 'dsigma');
     const entropy = perToken((i, b) => scoreEntropy(row(i), sigmas[b]!, xt[i]!, x0[i]!));
     expectClose(entropy, fixture.f32('outputs.score_entropy'), close, 'score_entropy');
-    const losses = times.map((t, b) => linear.rate(t) * entropy.slice(b * length, (b + 1) * length).reduce((a, c) => a + c, 0));
+    const losses = times.map(
+      (t, b) => linear.rate(t) * entropy.slice(b * length, (b + 1) * length).reduce((a, c) => a + c, 0),
+    );
     expectClose(losses, fixture.f32('outputs.sedd_loss'), close, 'sedd_loss');
     const gradient = perToken((i, b) =>
       scoreEntropyGradient(row(i), sigmas[b]!, xt[i]!, x0[i]!).map((g) => (g * linear.rate(times[b]!)) / batch),
@@ -66,7 +72,9 @@ describe('SEDD, absorbing graph', () => {
       const sigma = linear.total(at);
       const clean = x0.slice(b * length, (b + 1) * length);
       const noisy = sampleTransition(clean, uniforms.slice(b * length, (b + 1) * length), sigma, mask);
-      return linear.rate(at) * noisy.reduce((sum, x, i) => sum + scoreEntropy(row(b * length + i), sigma, x, clean[i]!), 0);
+      return (
+        linear.rate(at) * noisy.reduce((sum, x, i) => sum + scoreEntropy(row(b * length + i), sigma, x, clean[i]!), 0)
+      );
     });
     expectClose(losses, fixture.f32('outputs.sedd_random_loss'), close, 'sedd_random_loss');
   });
@@ -74,13 +82,23 @@ describe('SEDD, absorbing graph', () => {
   test('rates', () => {
     expect(flat(perToken((i) => rate(xt[i]!, vocab)))).toEqual(fixture.ints('outputs.rate'));
     expect(flat(perToken((i) => transposedRate(xt[i]!, vocab)))).toEqual(fixture.ints('outputs.transp_rate'));
-    expectClose(flat(perToken((i) => reverseRate(xt[i]!, scoreRow(i)))), fixture.f32('outputs.reverse_rate'), close, 'reverse_rate');
+    expectClose(
+      flat(perToken((i) => reverseRate(xt[i]!, scoreRow(i)))),
+      fixture.f32('outputs.reverse_rate'),
+      close,
+      'reverse_rate',
+    );
   });
 
   test('transitions and the analytic and denoising predictors', () => {
     const uniforms = fixture.f32('inputs.u_transition');
     const moved = times.flatMap((_, b) =>
-      sampleTransition(x0.slice(b * length, (b + 1) * length), uniforms.slice(b * length, (b + 1) * length), sigmas[b]!, mask),
+      sampleTransition(
+        x0.slice(b * length, (b + 1) * length),
+        uniforms.slice(b * length, (b + 1) * length),
+        sigmas[b]!,
+        mask,
+      ),
     );
     expect(moved).toEqual(fixture.ints('outputs.sample_transition'));
     const staggered = perToken((i, b) => staggeredScore(scoreRow(i), dSigma[b]!));

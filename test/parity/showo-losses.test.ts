@@ -18,7 +18,18 @@ import {
   t2iSequence,
   t2iVisibility,
 } from '@unif2ace/core';
-import { add, constant, input, linearCrossEntropy, mul, ParamScope, reduceSum, reshape, slice, type Tensor } from '@unif2ace/graph';
+import {
+  add,
+  constant,
+  input,
+  linearCrossEntropy,
+  mul,
+  ParamScope,
+  reduceSum,
+  reshape,
+  slice,
+  type Tensor,
+} from '@unif2ace/graph';
 import { describe, expect, test } from 'vitest';
 import { expectClose, expectGradClose, loadFixture, type Tolerance } from './fixture.ts';
 import { float32, int32, parameterGradients, runGraph } from './run.ts';
@@ -52,7 +63,12 @@ interface Json {
 
 const fixture = loadFixture<Json>('showo-losses');
 const { config, tolerance } = fixture.json;
-const layout = showoLayout(config.llm_vocab_size, config.codebook_size, config.special_ids['<|sot|>']!, config.special_ids['<|eot|>']!);
+const layout = showoLayout(
+  config.llm_vocab_size,
+  config.codebook_size,
+  config.special_ids['<|sot|>']!,
+  config.special_ids['<|eot|>']!,
+);
 
 function rowsOf(name: string): number[][] {
   const [rows, length] = fixture.shape(name) as [number, number];
@@ -81,7 +97,8 @@ describe('masking', () => {
     const prefix = `mask.${maskCase.name}`;
     const python = replay(maskCase.python_random_calls);
     const { training } = maskCase;
-    const optional = (name: string) => (fixture.has(`inputs.${prefix}.${name}`) ? fixture.f32(`inputs.${prefix}.${name}`) : []);
+    const optional = (name: string) =>
+      fixture.has(`inputs.${prefix}.${name}`) ? fixture.f32(`inputs.${prefix}.${name}`) : [];
     const result = showoMasking(
       rowsOf(`inputs.${prefix}.image_tokens`),
       {
@@ -99,10 +116,21 @@ describe('masking', () => {
     python.finished();
     expect(result.inputIds).toEqual(rowsOf(`outputs.${prefix}.input_ids`));
     expect(result.labels).toEqual(rowsOf(`outputs.${prefix}.labels`));
-    expectClose(result.maskProbability, fixture.f32(`outputs.${prefix}.mask_prob`), tolerance['outputs.*'], 'mask_prob');
+    expectClose(
+      result.maskProbability,
+      fixture.f32(`outputs.${prefix}.mask_prob`),
+      tolerance['outputs.*'],
+      'mask_prob',
+    );
     const weights = `outputs.${prefix}.loss_weight`;
     expect(result.lossWeight !== null).toBe(fixture.has(weights));
-    if (result.lossWeight) expectClose(result.lossWeight.flatMap((row) => [...row]), fixture.f32(weights), tolerance['outputs.*'], 'loss_weight');
+    if (result.lossWeight)
+      expectClose(
+        result.lossWeight.flatMap((row) => [...row]),
+        fixture.f32(weights),
+        tolerance['outputs.*'],
+        'loss_weight',
+      );
   });
 });
 
@@ -124,13 +152,28 @@ describe('a mixed batch', () => {
         evalMaskRatios: null,
         training: true,
       },
-      { timestep: fixture.f32('inputs.batch.u_timestep'), permutation: fixture.f32('inputs.batch.u_perm'), random: () => 1, randint: () => 0, choices: () => [] },
+      {
+        timestep: fixture.f32('inputs.batch.u_timestep'),
+        permutation: fixture.f32('inputs.batch.u_perm'),
+        random: () => 1,
+        randint: () => 0,
+        choices: () => [],
+      },
     );
     const drop = fixture.f32('inputs.batch.u_drop');
     const images = rowsOf('inputs.batch.mmu_image_tokens');
     const { t2i, lm, mmu } = config.texts;
     const sequences: LabelledSequence[] = [
-      ...t2i.map((text, b) => t2iSequence(layout, text, config.max_seq_length, masked.inputIds[b]!, masked.labels[b]!, dropsCondition(drop[b]!, 0.1))),
+      ...t2i.map((text, b) =>
+        t2iSequence(
+          layout,
+          text,
+          config.max_seq_length,
+          masked.inputIds[b]!,
+          masked.labels[b]!,
+          dropsCondition(drop[b]!, 0.1),
+        ),
+      ),
       ...lm.map((text) => lmSequence(layout, text, length)),
       ...mmu.map((text, b) => mmuSequence(layout, images[b]!, text, config.max_seq_length)),
     ];
@@ -141,7 +184,9 @@ describe('a mixed batch', () => {
       if (b < t2iRows) return t2iVisibility(layout, row, true);
       return b < t2iRows + lmRows ? causalVisibility(row.length) : mmuVisibility(layout, row);
     });
-    expect(masks.flatMap((visible) => [...additiveMask(visible)])).toEqual([...fixture.f32('inputs.batch.attention_mask')]);
+    expect(masks.flatMap((visible) => [...additiveMask(visible)])).toEqual([
+      ...fixture.f32('inputs.batch.attention_mask'),
+    ]);
   });
 
   test('logits, the three losses, their sum and its gradients', async () => {
@@ -159,15 +204,26 @@ describe('a mixed batch', () => {
     const showo = scope.at('showo');
     const batch = fixture.shape('inputs.batch.input_ids')[0]!;
     const mask = input('mask', fixture.shape('inputs.batch.attention_mask'));
-    const hidden = phi(showo, phiConfig, phiEmbed(showo, phiConfig, input('ids', [batch, length], 'int32')), { mask }).hiddenStates.at(-1)!;
+    const hidden = phi(showo, phiConfig, phiEmbed(showo, phiConfig, input('ids', [batch, length], 'int32')), {
+      mask,
+    }).hiddenStates.at(-1)!;
     const labels = rowsOf('inputs.batch.labels');
     const head = phiHead(showo, phiConfig);
     const meanLoss = (from: number, to: number, start: number, shift: number): Tensor => {
       const picked = labels.slice(from, to).flatMap((row) => row.slice(start + shift));
       const count = picked.filter((label) => label !== -100).length;
-      const rows = reshape(slice(slice(hidden, 0, from, to), 1, start, length - shift), [picked.length, phiConfig.hiddenSize]);
-      const targets = constant(Int32Array.from(picked, (label) => Math.max(0, label)), [picked.length]);
-      const weights = constant(Float32Array.from(picked, (label) => (label === -100 ? 0 : 1 / count)), [picked.length]);
+      const rows = reshape(slice(slice(hidden, 0, from, to), 1, start, length - shift), [
+        picked.length,
+        phiConfig.hiddenSize,
+      ]);
+      const targets = constant(
+        Int32Array.from(picked, (label) => Math.max(0, label)),
+        [picked.length],
+      );
+      const weights = constant(
+        Float32Array.from(picked, (label) => (label === -100 ? 0 : 1 / count)),
+        [picked.length],
+      );
       return reduceSum(mul(linearCrossEntropy(rows, head.weight_VD, head.bias_V, targets), weights));
     };
     const lossT2i = meanLoss(0, t2iRows, config.max_seq_length + 1, 0);
@@ -176,7 +232,14 @@ describe('a mixed batch', () => {
     const { t2i, lm, mmu } = config.coefficients;
     const loss = add(add(mul(lossT2i, t2i), mul(lossLm, lm)), mul(lossMmu, mmu));
     const got = await runGraph(
-      { logits: phiLogits(showo, phiConfig, hidden), loss_t2i: lossT2i, loss_lm: lossLm, loss_mmu: lossMmu, loss, ...parameterGradients(loss, scope) },
+      {
+        logits: phiLogits(showo, phiConfig, hidden),
+        loss_t2i: lossT2i,
+        loss_lm: lossLm,
+        loss_mmu: lossMmu,
+        loss,
+        ...parameterGradients(loss, scope),
+      },
       {
         ids: int32(fixture.ints('inputs.batch.input_ids'), [batch, length]),
         mask: float32(fixture.f32('inputs.batch.attention_mask'), fixture.shape('inputs.batch.attention_mask')),
@@ -187,12 +250,24 @@ describe('a mixed batch', () => {
       expectClose(got[key.slice('outputs.batch.'.length)]!, fixture.f32(key), tolerance['outputs.*'], key);
     const grads = fixture.names('grads.');
     expect(grads.length).toBe(scope.specs().length);
-    for (const key of grads) expectGradClose(got[`grad.${key.slice('grads.'.length)}`]!, fixture.f32(key), 1e-3 * tolerance.global_max, key);
+    for (const key of grads)
+      expectGradClose(got[`grad.${key.slice('grads.'.length)}`]!, fixture.f32(key), 1e-3 * tolerance.global_max, key);
   });
 });
 
 test('an answer sequence counts the answer alone', () => {
   const { ids, labels } = answerSequence(layout, [layout.codeOffset], [3, 4], [5], 6);
-  expect(ids).toEqual([layout.mmu, layout.soi, layout.codeOffset, layout.eoi, layout.sot, 3, 4, 5, layout.eot, layout.pad]);
+  expect(ids).toEqual([
+    layout.mmu,
+    layout.soi,
+    layout.codeOffset,
+    layout.eoi,
+    layout.sot,
+    3,
+    4,
+    5,
+    layout.eot,
+    layout.pad,
+  ]);
   expect(labels).toEqual([-100, -100, -100, -100, -100, -100, -100, 5, layout.eot, -100]);
 });

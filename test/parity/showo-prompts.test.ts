@@ -13,7 +13,13 @@ import { loadFixture } from './fixture.ts';
 
 interface Case {
   fn: 't2i_prompt' | 't2i_gen_prompt' | 'mmu_prompt' | 'lm_prompt';
-  inputs: { text_ids: number[][]; image_ids: number[][]; labels: number[][]; dropout_uniform: number[]; max_seq_len: number };
+  inputs: {
+    text_ids: number[][];
+    image_ids: number[][];
+    labels: number[][];
+    dropout_uniform: number[];
+    max_seq_len: number;
+  };
   outputs: Record<string, unknown> & { input_ids: number[][]; label_ids?: number[][]; attention_masks: number[][] };
 }
 interface Group {
@@ -37,7 +43,12 @@ function rowsOf(visible: Uint8Array, length: number): string[] {
 }
 
 describe.each(json.groups)('Show-o prompts, text length $config.max_text_len', ({ config, cases }) => {
-  const layout = showoLayout(config.text_vocab_before_special, config.mask_id - config.image_token_offset, config.bos, config.eos);
+  const layout = showoLayout(
+    config.text_vocab_before_special,
+    config.mask_id - config.image_token_offset,
+    config.bos,
+    config.eos,
+  );
 
   test('special ids', () => {
     const ids = config.special_ids;
@@ -76,6 +87,9 @@ describe.each(json.groups)('Show-o prompts, text length $config.max_text_len', (
       visible_for_mmu: () => ids.map((row) => mmuVisibility(layout, row, ids[0]!.indexOf(layout.eoi))),
     };
     for (const key of Object.keys(outputs).filter((name) => name.startsWith('visible')))
-      expect(visibility[key]!().map((visible, row) => rowsOf(visible, ids[row]!.length)), key).toEqual(outputs[key]);
+      expect(
+        visibility[key]!().map((visible, row) => rowsOf(visible, ids[row]!.length)),
+        key,
+      ).toEqual(outputs[key]);
   });
 });

@@ -53,7 +53,12 @@ interface Json {
 
 const fixture = loadFixture<Json>('showo-sampling');
 const { config, tolerance } = fixture.json;
-const layout = showoLayout(config.llm_vocab_size, config.codebook_size, config.special_ids['<|sot|>']!, config.special_ids['<|eot|>']!);
+const layout = showoLayout(
+  config.llm_vocab_size,
+  config.codebook_size,
+  config.special_ids['<|sot|>']!,
+  config.special_ids['<|eot|>']!,
+);
 const phiConfig = PhiConfig.parse({
   vocabSize: config.vocab_size,
   hiddenSize: config.phi.hidden,
@@ -73,7 +78,9 @@ function networkOf(batch: number, length: number): Promise<Session> {
   const ids = input('ids', [batch, length], 'int32');
   const mask = input('mask', [batch, 1, length, length]);
   const { hiddenStates } = phi(showo, phiConfig, phiEmbed(showo, phiConfig, ids), { mask });
-  return runtime.createSession(buildModel({ logits: phiLogits(showo, phiConfig, hiddenStates.at(-1)!) }, { parameters: fixture.weights() }));
+  return runtime.createSession(
+    buildModel({ logits: phiLogits(showo, phiConfig, hiddenStates.at(-1)!) }, { parameters: fixture.weights() }),
+  );
 }
 
 function table(name: string, row: number): number[][] {
@@ -83,7 +90,12 @@ function table(name: string, row: number): number[][] {
 
 test.each(config.schedules)('schedule $index ($method)', (schedule) => {
   const t = Array.from(fixture.f32('inputs.schedule.t'));
-  expectClose(t.map((x) => maskRatioFloat32(schedule, x)), fixture.f32(`outputs.schedule.${schedule.index}`), tolerance['outputs.schedule.*']!, 'schedule');
+  expectClose(
+    t.map((x) => maskRatioFloat32(schedule, x)),
+    fixture.f32(`outputs.schedule.${schedule.index}`),
+    tolerance['outputs.schedule.*']!,
+    'schedule',
+  );
 });
 
 test('confidences and the tokens masked again', () => {
@@ -92,10 +104,21 @@ test('confidences and the tokens masked again', () => {
   const u = fixture.f32('inputs.topk.u');
   const counts = fixture.f32('inputs.topk.mask_len');
   expectClose(Array.from(u, gumbelOf), fixture.f32('outputs.topk.gumbel'), tolerance['outputs.topk.gumbel']!, 'gumbel');
-  for (const [temperature, masking] of [[config.topk_temperature, 'masking'], [0, 'masking_temperature0']] as const) {
+  for (const [temperature, masking] of [
+    [config.topk_temperature, 'masking'],
+    [0, 'masking_temperature0'],
+  ] as const) {
     const confidences = probs.map((p, i) => confidence(p, u[i]!, temperature));
-    if (temperature > 0) expectClose(confidences, fixture.f32('outputs.topk.confidence'), tolerance['outputs.topk.confidence']!, 'confidence');
-    const masked = Array.from({ length: batch }, (_, b) => [...lowestConfidence(confidences.slice(b * n, (b + 1) * n), counts[b]!)]);
+    if (temperature > 0)
+      expectClose(
+        confidences,
+        fixture.f32('outputs.topk.confidence'),
+        tolerance['outputs.topk.confidence']!,
+        'confidence',
+      );
+    const masked = Array.from({ length: batch }, (_, b) => [
+      ...lowestConfidence(confidences.slice(b * n, (b + 1) * n), counts[b]!),
+    ]);
     expect(masked.flat()).toEqual(fixture.ints(`outputs.topk.${masking}`));
   }
 });
@@ -113,17 +136,29 @@ describe('t2i_generate with the network', () => {
     const rows = guided ? 2 * batch : batch;
 
     // the prompt and its mask come from our own builders
-    expect(run.texts.map((text, b) => t2iSequence(layout, text, config.max_seq_length, inputIds[b]!.slice(first, first + n)).ids)).toEqual(inputIds);
-    const fullRows = [...inputIds, ...(guided ? uncondPrefix.map((p, b) => [...p, ...inputIds[b]!.slice(first - 1)]) : [])];
+    expect(
+      run.texts.map(
+        (text, b) => t2iSequence(layout, text, config.max_seq_length, inputIds[b]!.slice(first, first + n)).ids,
+      ),
+    ).toEqual(inputIds);
+    const fullRows = [
+      ...inputIds,
+      ...(guided ? uncondPrefix.map((p, b) => [...p, ...inputIds[b]!.slice(first - 1)]) : []),
+    ];
     const mask = fullRows.flatMap((row) => [...additiveMask(t2iVisibility(layout, row, true))]);
     expect(mask).toEqual([...fixture.f32(`inputs.${prefix}.attention_mask`)]);
 
     const session = await networkOf(rows, length);
     let firstLogits: Float32Array | null = null;
     const network = async (tokens: readonly Int32Array[]) => {
-      const image = tokens.map((row) => Array.from(row, (code) => (code === unknownToken ? layout.mask : code + layout.codeOffset)));
+      const image = tokens.map((row) =>
+        Array.from(row, (code) => (code === unknownToken ? layout.mask : code + layout.codeOffset)),
+      );
       const ids = fullRows.map((row, r) => [...row.slice(0, first), ...image[r % batch]!, layout.eoi]);
-      const { logits } = await session.run({ ids: int32(ids.flat(), [rows, length]), mask: float32(Float32Array.from(mask), [rows, 1, length, length]) });
+      const { logits } = await session.run({
+        ids: int32(ids.flat(), [rows, length]),
+        mask: float32(Float32Array.from(mask), [rows, 1, length, length]),
+      });
       const data = logits!.data as Float32Array;
       firstLogits ??= data.slice();
       const codes = (from: number) => {
@@ -137,7 +172,11 @@ describe('t2i_generate with the network', () => {
       };
       return { conditional: codes(0), ...(guided && { unconditional: codes(batch) }) };
     };
-    const start = inputIds.map((row) => Int32Array.from(row.slice(first, first + n), (id) => (id === layout.mask ? unknownToken : id - layout.codeOffset)));
+    const start = inputIds.map((row) =>
+      Int32Array.from(row.slice(first, first + n), (id) =>
+        id === layout.mask ? unknownToken : id - layout.codeOffset,
+      ),
+    );
     const uCode = fixture.f32(`inputs.${prefix}.u_multinomial`);
     const uGumbel = fixture.f32(`inputs.${prefix}.u_gumbel`);
     const draws = (step: number, image: number) => {
@@ -156,22 +195,51 @@ describe('t2i_generate with the network', () => {
     await session.release();
 
     const out = `outputs.${prefix}`;
-    const flat = <T>(f: (step: MaskgitStep) => Iterable<T>[]) => steps.flatMap((step) => f(step).flatMap((row) => [...row]));
-    expectClose(firstLogits!, fixture.f32(`${out}.logits_step0`), tolerance['outputs.run.*.logits_step0']!, 'logits_step0');
-    expectClose(flat((s) => s.probabilities), fixture.f32(`${out}.probs`), tolerance['outputs.run.*.probs']!, 'probs');
+    const flat = <T>(f: (step: MaskgitStep) => Iterable<T>[]) =>
+      steps.flatMap((step) => f(step).flatMap((row) => [...row]));
+    expectClose(
+      firstLogits!,
+      fixture.f32(`${out}.logits_step0`),
+      tolerance['outputs.run.*.logits_step0']!,
+      'logits_step0',
+    );
+    expectClose(
+      flat((s) => s.probabilities),
+      fixture.f32(`${out}.probs`),
+      tolerance['outputs.run.*.probs']!,
+      'probs',
+    );
     expect(flat((s) => s.sampled)).toEqual(fixture.ints(`${out}.sampled_ids`));
     const recorded = fixture.f32(`${out}.selected_probs`);
     const selected = flat((s) => s.selected);
     expect(selected.map((p) => p === float32Max)).toEqual(Array.from(recorded, (p) => p === Math.fround(float32Max)));
-    expectClose(selected.map((p) => (p === float32Max ? 0 : p)), recorded.map((p) => (p === Math.fround(float32Max) ? 0 : p)), tolerance['outputs.*.selected_probs']!, 'selected_probs');
+    expectClose(
+      selected.map((p) => (p === float32Max ? 0 : p)),
+      recorded.map((p) => (p === Math.fround(float32Max) ? 0 : p)),
+      tolerance['outputs.*.selected_probs']!,
+      'selected_probs',
+    );
     expect(steps.flatMap((s) => s.maskCounts)).toEqual([...fixture.f32(`${out}.mask_len`)]);
-    expectClose(steps.map((s) => s.temperature), fixture.f32(`${out}.temperature`), { atol: 1e-6 }, 'temperature');
-    expect(flat((s) => s.tokens.map((row) => Array.from(row, (t) => Number(t === unknownToken))))).toEqual(fixture.ints(`${out}.masking`));
-    expect(flat((s) => s.tokens.map((row) => Array.from(row, (t) => (t === unknownToken ? layout.mask : t + layout.codeOffset))))).toEqual(fixture.ints(`${out}.image_ids_after`));
+    expectClose(
+      steps.map((s) => s.temperature),
+      fixture.f32(`${out}.temperature`),
+      { atol: 1e-6 },
+      'temperature',
+    );
+    expect(flat((s) => s.tokens.map((row) => Array.from(row, (t) => Number(t === unknownToken))))).toEqual(
+      fixture.ints(`${out}.masking`),
+    );
+    expect(
+      flat((s) =>
+        s.tokens.map((row) => Array.from(row, (t) => (t === unknownToken ? layout.mask : t + layout.codeOffset))),
+      ),
+    ).toEqual(fixture.ints(`${out}.image_ids_after`));
     expect(steps.at(-1)!.sampled.flatMap((row) => [...row])).toEqual(fixture.ints(`${out}.final`));
     const drawn = steps.flatMap((s) =>
       s.probabilities.flatMap((p, image) =>
-        Array.from(draws(s.step, image).code, (u, i) => drawCode(p.subarray(i * config.codebook_size, (i + 1) * config.codebook_size), u)),
+        Array.from(draws(s.step, image).code, (u, i) =>
+          drawCode(p.subarray(i * config.codebook_size, (i + 1) * config.codebook_size), u),
+        ),
       ),
     );
     expect(drawn).toEqual(fixture.ints(`${out}.drawn_ids`));
@@ -190,7 +258,10 @@ test('mmu_generate with the network', async () => {
     const row = [...ids, ...tokens];
     const session = await networkOf(1, row.length);
     const mask = additiveMask(mmuVisibility(layout, row, eoi));
-    const { logits } = await session.run({ ids: int32(row, [1, row.length]), mask: float32(mask, [1, 1, row.length, row.length]) });
+    const { logits } = await session.run({
+      ids: int32(row, [1, row.length]),
+      mask: float32(mask, [1, 1, row.length, row.length]),
+    });
     await session.release();
     const last = (logits!.data as Float32Array).slice(-config.vocab_size);
     probabilities.push(...textProbabilities(last, options));

@@ -3,7 +3,15 @@ import { type MaskgitOptions, philoxDraws, sampleMaskgit, unknownToken } from '.
 import { fromChannelsFirst, type PixelImage, toChannelsFirst } from './image/pixels.ts';
 import { faceCrop } from './image/resize.ts';
 import { imageTokens, layoutOf, type ModelConfig } from './model/config.ts';
-import * as graphs from './model/graphs.ts';
+import {
+  denoiseModel,
+  detokenizeModel,
+  featureModel,
+  imagePrefixModel,
+  promptModel,
+  textModel,
+  tokenizeModel,
+} from './model/graphs.ts';
 import { KeyValueCache } from './model/key-value-cache.ts';
 import { additiveMask, t2iVisibility } from './prompt/masks.ts';
 import { mmuPrefix, t2iPrefix } from './prompt/sequences.ts';
@@ -61,6 +69,17 @@ export function questionPrompt(question: string): string {
 const imagesPerBatch = 4;
 const questionChunk = 8;
 
+/** Graphs by use; the last argument is the number of rows, or of text tokens. */
+const builders = {
+  tokenize: tokenizeModel,
+  detokenize: detokenizeModel,
+  feature: featureModel,
+  prompt: promptModel,
+  denoise: denoiseModel,
+  imagePrefix: imagePrefixModel,
+  text: textModel,
+} as const;
+
 /**
  * UniF²ace: generates faces from words, describes faces and answers questions about them.
  * Graphs are built when first needed and kept; `close` frees them.
@@ -95,13 +114,11 @@ export class UniF2ace {
     return counts;
   }
 
-  #session(kind: 'tokenize' | 'detokenize' | 'feature' | 'prompt' | 'denoise' | 'imagePrefix' | 'text', size: number): Promise<Session> {
+  #session(kind: keyof typeof builders, size: number): Promise<Session> {
     const key = `${kind}:${size}`;
     const known = this.#sessions.get(key);
     if (known) return known;
-    const { config, weights } = this.#model;
-    const build = kind === 'imagePrefix' ? graphs.imagePrefixModel(config, weights) : graphs[`${kind}Model`](config, weights, size);
-    const session = this.#runtime.createSession(build);
+    const session = this.#runtime.createSession(builders[kind](this.config, this.#model.weights, size));
     this.#sessions.set(key, session);
     return session;
   }
@@ -140,7 +157,12 @@ export class UniF2ace {
     return images;
   }
 
-  async *#sample(prompt: string, randoms: Philox[], options: MaskgitOptions, signal: AbortSignal | undefined): AsyncGenerator<GenerateStep, Int32Array[]> {
+  async *#sample(
+    prompt: string,
+    randoms: Philox[],
+    options: MaskgitOptions,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<GenerateStep, Int32Array[]> {
     const tokens = imageTokens(this.config);
     const batch = randoms.length;
     const network = await this.#denoiser(prompt, batch, options.guidance > 0);
@@ -173,7 +195,10 @@ export class UniF2ace {
         (textMask.data as Float32Array).set(additive.subarray(i * full, i * full + kept), (row * kept + i) * kept);
       (imageMask.data as Float32Array).set(additive.subarray(kept * full), row * (tokens + 2) * full);
     });
-    const prompted = await (await this.#session('prompt', rows)).run({ ids: int32(prefixes.flat(), [rows, kept]), mask: textMask });
+    const prompted = await (await this.#session('prompt', rows)).run({
+      ids: int32(prefixes.flat(), [rows, kept]),
+      mask: textMask,
+    });
     const past = Object.fromEntries(Object.entries(prompted).map(([name, value]) => [`past.${name}`, value]));
     const session = await this.#session('denoise', rows);
     const positions = int32(
@@ -182,10 +207,15 @@ export class UniF2ace {
     );
     return async (state: readonly Int32Array[]) => {
       const ids = Array.from({ length: rows }, (_, row) => {
-        const codes = Array.from(state[row % batch]!, (code) => (code === unknownToken ? layout.mask : layout.codeOffset + code));
+        const codes = Array.from(state[row % batch]!, (code) =>
+          code === unknownToken ? layout.mask : layout.codeOffset + code,
+        );
         return [layout.soi, ...codes, layout.eoi];
       });
-      const masked = Float32Array.from({ length: rows }, (_, row) => state[row % batch]!.filter((code) => code === unknownToken).length / tokens);
+      const masked = Float32Array.from(
+        { length: rows },
+        (_, row) => state[row % batch]!.filter((code) => code === unknownToken).length / tokens,
+      );
       const { logits } = await session.run({
         ...past,
         ids: int32(ids.flat(), [rows, tokens + 2]),
@@ -201,7 +231,9 @@ export class UniF2ace {
 
   /** Image codes of photos: [N] each. Photos are cropped to the centre and resized. */
   async encode(photos: readonly PixelImage[]): Promise<Int32Array[]> {
-    const { codes } = await (await this.#session('tokenize', photos.length)).run({ pixels: pixelsOf(photos, this.config.imageSize) });
+    const { codes } = await (await this.#session('tokenize', photos.length)).run({
+      pixels: pixelsOf(photos, this.config.imageSize),
+    });
     const tokens = imageTokens(this.config);
     return photos.map((_, i) => (codes!.data as Int32Array).slice(i * tokens, (i + 1) * tokens));
   }
@@ -216,7 +248,9 @@ export class UniF2ace {
     const { pixels } = await (await this.#session('detokenize', codes.length)).run({ codes: flat });
     const { imageSize } = this.config;
     const size = 3 * imageSize * imageSize;
-    return codes.map((_, i) => fromChannelsFirst((pixels!.data as Float32Array).subarray(i * size, (i + 1) * size), imageSize, imageSize));
+    return codes.map((_, i) =>
+      fromChannelsFirst((pixels!.data as Float32Array).subarray(i * size, (i + 1) * size), imageSize, imageSize),
+    );
   }
 
   /** A photo as the tokenizer sees it: encoded to codes and decoded again. */
@@ -228,8 +262,13 @@ export class UniF2ace {
   /** Features, codes, keys and values of a photo, computed once for any number of questions. */
   async look(photo: PixelImage): Promise<LookedAt> {
     const [codes] = await this.encode([photo]);
-    const features = await (await this.#session('feature', 1)).run({ pixels: pixelsOf([photo], this.config.faceEncoder.imageSize) });
-    const ids = mmuPrefix(this.#layout, Array.from(codes!, (code) => this.#layout.codeOffset + code));
+    const features = await (await this.#session('feature', 1)).run({
+      pixels: pixelsOf([photo], this.config.faceEncoder.imageSize),
+    });
+    const ids = mmuPrefix(
+      this.#layout,
+      Array.from(codes!, (code) => this.#layout.codeOffset + code),
+    );
     const prefix = await (await this.#session('imagePrefix', 1)).run({ ids: int32(ids, [1, ids.length]), ...features });
     const { layers, heads, hiddenSize } = this.config.backbone.phi;
     const cache = new KeyValueCache(layers, heads, hiddenSize / heads, ids.length + this.config.answerTokens);
@@ -241,14 +280,20 @@ export class UniF2ace {
    * Answers a question about a photo; yields pieces of text as they come, returns the whole answer.
    * @throws RangeError when the question is longer than the model can take.
    */
-  async *ask(photo: PixelImage | LookedAt, question: string, options: AnswerOptions = {}): AsyncGenerator<string, string> {
+  async *ask(
+    photo: PixelImage | LookedAt,
+    question: string,
+    options: AnswerOptions = {},
+  ): AsyncGenerator<string, string> {
     const { seed = 0, signal, temperature = 0, ...decoding } = options;
     const { cache } = 'cache' in photo ? { cache: photo.cache.clone() } : await this.look(photo);
     const { tokenizer } = this.#model;
     const asked = [this.#layout.sot, ...tokenizer.encode(questionPrompt(question))];
     const room = this.config.answerTokens - asked.length;
     if (room < 2)
-      throw new RangeError(`ask: question: expected at most ${this.config.answerTokens - 3} tokens, got ${asked.length - 1}; try fewer words`);
+      throw new RangeError(
+        `ask: question: expected at most ${this.config.answerTokens - 3} tokens, got ${asked.length - 1}; try fewer words`,
+      );
     const random = new Philox(seed);
     let logits = await this.#read(cache, asked);
     const answer: number[] = [];

@@ -1,5 +1,5 @@
 import { addN } from './ops/elementwise.ts';
-import { formatShape, sameShape, ShapeError } from './shape.ts';
+import { formatShape, ShapeError, sameShape } from './shape.ts';
 import { constant, type Node, type Tensor, topologicalOrder } from './tensor.ts';
 
 /**

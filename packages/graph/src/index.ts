@@ -20,7 +20,7 @@ export * from './params.ts';
 export { Philox, streamFromName } from './random.ts';
 export * from './runtime/flat-state.ts';
 export * from './runtime/session.ts';
-export { type DType, type Dim, formatShape, type Shape, ShapeError, sizeOf } from './shape.ts';
+export { type Dim, type DType, formatShape, type Shape, ShapeError, sizeOf } from './shape.ts';
 export {
   constant,
   input,

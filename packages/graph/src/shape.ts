@@ -28,14 +28,6 @@ export function sizeOf(shape: Shape): number {
   return size;
 }
 
-/** All dimensions as numbers. @throws ShapeError when one is known only at run time. */
-export function staticShape(shape: Shape, what: string): number[] {
-  return shape.map((dim) => {
-    if (typeof dim === 'number') return dim;
-    throw new ShapeError(`${what}: expected a static shape, got ${formatShape(shape)}`);
-  });
-}
-
 /** NumPy broadcasting of two shapes. @throws ShapeError naming `what` when they do not fit. */
 export function broadcastShapes(a: Shape, b: Shape, what: string): Dim[] {
   const rank = Math.max(a.length, b.length);

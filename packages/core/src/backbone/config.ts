@@ -30,5 +30,8 @@ export const BackboneConfig = z
       noise: z.strictObject({ width: z.int().positive() }),
     }),
   })
-  .refine(({ phi }) => phi.hiddenSize % phi.heads === 0, { error: 'hiddenSize must be a multiple of heads', path: ['phi', 'heads'] });
+  .refine(({ phi }) => phi.hiddenSize % phi.heads === 0, {
+    error: 'hiddenSize must be a multiple of heads',
+    path: ['phi', 'heads'],
+  });
 export type BackboneConfig = z.infer<typeof BackboneConfig>;

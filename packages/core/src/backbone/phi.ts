@@ -6,10 +6,10 @@ import {
   geluTanh,
   matmul,
   type ParamScope,
+  type RotaryTables,
   reshape,
   rotary,
   rotaryAt,
-  type RotaryTables,
   rotaryTables,
   type Tensor,
   transpose,
@@ -112,7 +112,10 @@ export function phiEmbed(scope: ParamScope, config: PhiConfig, ids_BL: Tensor): 
 }
 
 function embeddingTable(scope: ParamScope, config: PhiConfig): Tensor {
-  return scope.at('model').at('embed_tokens').param('weight', [config.vocabSize, config.hiddenSize], { kind: 'normal', std: 0.02 });
+  return scope
+    .at('model')
+    .at('embed_tokens')
+    .param('weight', [config.vocabSize, config.hiddenSize], { kind: 'normal', std: 0.02 });
 }
 
 /** Weight and bias of the (untied) output head. */
@@ -139,7 +142,11 @@ export function phi(scope: ParamScope, config: PhiConfig, embeds_BLD: Tensor, in
     const block = model.at('layers').at(layer);
     const normal_BLD = normLayer(block.at('input_layernorm'), x_BLD, config.layerNormEps);
     const past = inputs.past?.[layer];
-    const attended = phiAttention(block.at('self_attn'), config, normal_BLD, { mask: inputs.mask, rope, ...(past && { past }) });
+    const attended = phiAttention(block.at('self_attn'), config, normal_BLD, {
+      mask: inputs.mask,
+      rope,
+      ...(past && { past }),
+    });
     present.push(attended.present);
     attention.push(attended.weights_BHLS);
     const fed_BLD = phiMlp(block.at('mlp'), normal_BLD, config.intermediateSize);

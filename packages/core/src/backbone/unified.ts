@@ -5,8 +5,8 @@ import {
   cos,
   mul,
   type ParamScope,
-  reshape,
   type Routing,
+  reshape,
   sin,
   slice,
   type Tensor,
@@ -17,7 +17,7 @@ import type { RoutingMode } from './experts/router.ts';
 import { type SpanFeatures, sequenceMoe } from './experts/sequence-moe.ts';
 import { tokenMoe } from './experts/token-moe.ts';
 import { normLayer } from './linear.ts';
-import { type KeyValue, phiAttention, type PhiInputs, phiMlp, phiRope } from './phi.ts';
+import { type KeyValue, type PhiInputs, phiAttention, phiMlp, phiRope } from './phi.ts';
 
 // B batch, L new positions, N image positions, D hidden, M feature tokens, F feature width
 
@@ -59,7 +59,12 @@ export interface UnifiedOutputs {
  * Names below `scope`: model.layers.N.{input_layernorm, self_attn, post_attention_layernorm, mlp or token_moe.TASK,
  * pre_sequence_layernorm, sequence_moe.TASK}, model.resamplers.KIND, model.final_layernorm.
  */
-export function unifiedBackbone(scope: ParamScope, config: BackboneConfig, embeds_BLD: Tensor, inputs: UnifiedInputs): UnifiedOutputs {
+export function unifiedBackbone(
+  scope: ParamScope,
+  config: BackboneConfig,
+  embeds_BLD: Tensor,
+  inputs: UnifiedInputs,
+): UnifiedOutputs {
   const { phi, sequenceMoe: sequenceConfig } = config;
   const model = scope.at('model');
   const rope = phiRope(phi, inputs.positions_L ?? null, embeds_BLD.dim(1));
@@ -75,7 +80,11 @@ export function unifiedBackbone(scope: ParamScope, config: BackboneConfig, embed
     const norm = (name: string, x: Tensor) => normLayer(block.at(name), x, phi.layerNormEps);
     const normal_BLD = norm('input_layernorm', x_BLD);
     const past = inputs.past?.[layer];
-    const attended = phiAttention(block.at('self_attn'), phi, normal_BLD, { mask: inputs.mask, rope, ...(past && { past }) });
+    const attended = phiAttention(block.at('self_attn'), phi, normal_BLD, {
+      mask: inputs.mask,
+      rope,
+      ...(past && { past }),
+    });
     present.push(attended.present);
     if (config.block === 'parallel') {
       const fed_BLD = tokenLevel(block, config, normal_BLD, inputs, layer, routings);
@@ -96,7 +105,13 @@ export function unifiedBackbone(scope: ParamScope, config: BackboneConfig, embed
       features,
       inputs.mode ?? 'sparse',
     );
-    routings.push({ level: 'sequence', layer, scores: routed.scores_BE, routing: routed.routing, balance: routed.balance });
+    routings.push({
+      level: 'sequence',
+      layer,
+      scores: routed.scores_BE,
+      routing: routed.routing,
+      balance: routed.balance,
+    });
     x_BLD = replaceSpan(x_BLD, start, add(span_BND, routed.y_BND));
   }
   return { hidden_BLD: normLayer(model.at('final_layernorm'), x_BLD, phi.layerNormEps), present, routings };
@@ -131,7 +146,11 @@ function replaceSpan(x_BLD: Tensor, start: number, span_BND: Tensor): Tensor {
 function spanFeatures(scope: ParamScope, config: BackboneConfig, inputs: UnifiedInputs, queries: number): SpanFeatures {
   const used = new Set(config.sequenceMoe?.[inputs.task]);
   const { face_BMF, clip_BMF, maskRatio_B } = inputs.features;
-  const sources = { face: face_BMF, clip: clip_BMF, noise: maskRatio_B && noiseFeature(maskRatio_B, config.features.noise.width) };
+  const sources = {
+    face: face_BMF,
+    clip: clip_BMF,
+    noise: maskRatio_B && noiseFeature(maskRatio_B, config.features.noise.width),
+  };
   const result: SpanFeatures = {};
   for (const kind of ['face', 'clip', 'noise'] as const) {
     const source = sources[kind];

@@ -10,7 +10,7 @@ export function halfToNumber(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** Number to IEEE half precision, rounding to nearest, ties to even; too large becomes infinity. */
+/** Number to IEEE half precision (by way of float32), rounding to nearest, ties to even; too large becomes infinity. */
 export function numberToHalf(value: number): number {
   scratch.setFloat32(0, value);
   const bits = scratch.getUint32(0);
@@ -34,6 +34,19 @@ export function numberToHalf(value: number): number {
 export function bfloatToNumber(bits: number): number {
   scratch.setUint32(0, bits << 16);
   return scratch.getFloat32(0);
+}
+
+/** Number to bfloat16 (by way of float32), rounding to nearest, ties to even; too large becomes infinity. */
+export function numberToBfloat(value: number): number {
+  scratch.setFloat32(0, value);
+  const bits = scratch.getUint32(0);
+  if ((bits & 0x7fffffff) > 0x7f800000) return ((bits >>> 16) & 0x8000) | 0x7fc0;
+  return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+}
+
+/** 8-bit float with 5 exponent and 2 fraction bits (F8_E5M2): the upper byte of a half. */
+export function float8WideToNumber(bits: number): number {
+  return halfToNumber(bits << 8);
 }
 
 /** 8-bit float with 4 exponent and 3 fraction bits, no infinities (F8_E4M3). */

@@ -1,19 +1,33 @@
-import { bfloatToNumber, float8ToNumber, halfToNumber, numberToHalf } from './float-formats.ts';
+import {
+  bfloatToNumber,
+  float8ToNumber,
+  float8WideToNumber,
+  halfToNumber,
+  numberToBfloat,
+  numberToHalf,
+} from './float-formats.ts';
 
+/** Stored types, in the order of the original writer: it stores the last ones first, so that every tensor is aligned. */
 export const bytesPerElement = {
-  F64: 8,
-  F32: 4,
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E5M2: 1,
+  F8_E4M3: 1,
+  I16: 2,
+  U16: 2,
   F16: 2,
   BF16: 2,
-  F8_E4M3: 1,
-  I64: 8,
   I32: 4,
-  I16: 2,
-  I8: 1,
-  U8: 1,
-  BOOL: 1,
+  U32: 4,
+  F32: 4,
+  F64: 8,
+  I64: 8,
+  U64: 8,
 } as const;
 export type StoredDType = keyof typeof bytesPerElement;
+
+const dtypes = Object.keys(bytesPerElement) as StoredDType[];
 
 export interface TensorEntry {
   readonly dtype: StoredDType;
@@ -36,11 +50,26 @@ export interface StoredTensor {
   readonly data: Uint8Array;
 }
 
-/** A file that is not what the safetensors format says. One line: what, expected, got, what to try. */
+/** A file or tensor that is not what the safetensors format says. One line: what, expected, got, what to try. */
 export class SafetensorsError extends Error {
   override name = 'SafetensorsError';
-  constructor(what: string, expected: string, got: string) {
-    super(`safetensors: ${what}: expected ${expected}, got ${got}; try to download or export the file again`);
+  readonly what: string;
+  readonly expected: string;
+  readonly got: string;
+  readonly hint: string;
+  constructor(what: string, expected: string, got: string, hint = 'try to download or export the file again') {
+    // names come from the file: they must not break the line
+    const line = `safetensors: ${what}: expected ${expected}, got ${got}; ${hint}`;
+    super(line.replace(/\p{Cc}+/gu, ' '));
+    this.what = what;
+    this.expected = expected;
+    this.got = got;
+    this.hint = hint;
+  }
+
+  /** The same error, naming the file. */
+  inFile(path: string): SafetensorsError {
+    return new SafetensorsError(`${path}: ${this.what}`, this.expected, this.got, this.hint);
   }
 }
 
@@ -51,29 +80,61 @@ export function headerLength(firstBytes: Uint8Array, fileBytes: number): number 
   if (fileBytes < 8 || firstBytes.length < 8)
     throw new SafetensorsError('header', 'at least 8 bytes', `a file of ${fileBytes} bytes`);
   const length = new DataView(firstBytes.buffer, firstBytes.byteOffset).getBigUint64(0, true);
-  if (length > BigInt(maxHeaderBytes)) throw new SafetensorsError('header', `at most ${maxHeaderBytes} bytes`, `a stated length of ${length}`);
+  if (length > BigInt(maxHeaderBytes))
+    throw new SafetensorsError('header', `at most ${maxHeaderBytes} bytes`, `a stated length of ${length}`);
   if (8n + length > BigInt(fileBytes))
-    throw new SafetensorsError('header', `a header within the file's ${fileBytes} bytes`, `a stated length of ${length}`);
+    throw new SafetensorsError(
+      'header',
+      `a header within the file's ${fileBytes} bytes`,
+      `a stated length of ${length}`,
+    );
   return Number(length);
 }
 
-/** Checks the header against the file's size: types, shapes, ranges without overlap, gap or overrun. */
+/** Checks the header against the file's size: keys, types, shapes, ranges without overlap, gap or overrun. @throws SafetensorsError */
 export function parseHeader(json: Uint8Array, fileBytes: number): SafetensorsHeader {
-  const text = new TextDecoder().decode(json);
+  if (json[0] !== 0x7b)
+    throw new SafetensorsError(
+      'header',
+      'JSON that begins with {',
+      excerpt(new TextDecoder().decode(json.subarray(0, 40))),
+    );
+  let text: string;
   let parsed: unknown;
   try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(json);
     parsed = JSON.parse(text);
   } catch (error) {
-    throw new SafetensorsError('header', 'JSON', (error as Error).message);
+    throw new SafetensorsError('header', 'JSON in UTF-8', excerpt((error as Error).message));
   }
-  if (!isRecord(parsed)) throw new SafetensorsError('header', 'a JSON object', text.slice(0, 40));
-  const { __metadata__: metadata = {}, ...entries } = parsed;
+  checkUniqueKeys(text);
+  const { __metadata__: metadata = {}, ...entries } = parsed as Record<string, unknown>;
   if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string'))
-    throw new SafetensorsError('__metadata__', 'strings', JSON.stringify(metadata).slice(0, 40));
+    throw new SafetensorsError('__metadata__', 'an object of strings', excerpt(JSON.stringify(metadata)));
   const dataOffset = 8 + json.length;
   const tensors = new Map(Object.entries(entries).map(([name, entry]) => [name, parseEntry(name, entry)]));
   checkRanges(tensors, fileBytes - dataOffset);
   return { metadata: metadata as Record<string, string>, tensors, dataOffset };
+}
+
+function excerpt(text: string | undefined): string {
+  const whole = text ?? 'nothing';
+  return whole.length > 80 ? `${whole.slice(0, 80)}…` : whole;
+}
+
+/** JSON.parse keeps the last of equal keys without a word. `text` is valid JSON. */
+function checkUniqueKeys(text: string): void {
+  const open: Set<string>[] = [];
+  for (const [token, literal, colon] of text.matchAll(/("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|[{}]/g)) {
+    if (token === '{') open.push(new Set());
+    else if (token === '}') open.pop();
+    else if (colon) {
+      const key = JSON.parse(literal!) as string;
+      const keys = open.at(-1)!;
+      if (keys.has(key)) throw new SafetensorsError('header', 'each key once', `two of ${excerpt(key)}`);
+      keys.add(key);
+    }
+  }
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -84,19 +145,29 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
+function sizeOfShape(shape: readonly number[]): number {
+  return shape.reduce((a, b) => a * b, 1);
+}
+
 function parseEntry(name: string, entry: unknown): TensorEntry {
-  if (!isRecord(entry)) throw new SafetensorsError(name, 'an object with dtype, shape and data_offsets', JSON.stringify(entry));
+  const what = excerpt(name);
+  if (!isRecord(entry))
+    throw new SafetensorsError(what, 'an object with dtype, shape and data_offsets', excerpt(JSON.stringify(entry)));
   const { dtype, shape, data_offsets: offsets } = entry;
-  if (typeof dtype !== 'string' || !(dtype in bytesPerElement))
-    throw new SafetensorsError(`${name}.dtype`, Object.keys(bytesPerElement).join(', '), String(dtype));
+  if (!dtypes.includes(dtype as StoredDType))
+    throw new SafetensorsError(`${what}.dtype`, `one of ${dtypes.join(', ')}`, excerpt(JSON.stringify(dtype)));
   if (!Array.isArray(shape) || !shape.every(isCount))
-    throw new SafetensorsError(`${name}.shape`, 'non-negative integers', JSON.stringify(shape));
+    throw new SafetensorsError(`${what}.shape`, 'non-negative integers', excerpt(JSON.stringify(shape)));
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
-    throw new SafetensorsError(`${name}.data_offsets`, 'two byte positions', JSON.stringify(offsets));
+    throw new SafetensorsError(`${what}.data_offsets`, 'two byte positions', excerpt(JSON.stringify(offsets)));
   const [begin, end] = offsets as [number, number];
-  const bytes = (shape as number[]).reduce((a, b) => a * b, 1) * bytesPerElement[dtype as StoredDType];
+  const bytes = sizeOfShape(shape as number[]) * bytesPerElement[dtype as StoredDType];
   if (end - begin !== bytes)
-    throw new SafetensorsError(`${name}.data_offsets`, `${bytes} bytes for ${dtype}[${shape.join(', ')}]`, `${begin} to ${end}`);
+    throw new SafetensorsError(
+      `${what}.data_offsets`,
+      `${bytes} bytes for ${dtype}[${excerpt(shape.join(', '))}]`,
+      `${begin} to ${end}`,
+    );
   return { dtype: dtype as StoredDType, shape: shape as number[], begin, end };
 }
 
@@ -105,11 +176,19 @@ function checkRanges(tensors: ReadonlyMap<string, TensorEntry>, dataBytes: numbe
   let at = 0;
   for (const [name, { begin, end }] of sorted) {
     if (begin !== at)
-      throw new SafetensorsError(`${name}.data_offsets`, `data from byte ${at} on`, `${begin} (${begin < at ? 'overlap' : 'gap'})`);
+      throw new SafetensorsError(
+        `${excerpt(name)}.data_offsets`,
+        `data from byte ${at} on`,
+        `${begin} (${begin < at ? 'overlap' : 'gap'})`,
+      );
     at = end;
   }
   if (at !== dataBytes)
-    throw new SafetensorsError('data', `${at} bytes`, `${dataBytes}${dataBytes < at ? ' (the file is truncated)' : ''}`);
+    throw new SafetensorsError(
+      'data',
+      `${at} bytes`,
+      `${dataBytes} (the file is ${dataBytes < at ? 'truncated' : 'too long'})`,
+    );
 }
 
 export interface SafetensorsFile {
@@ -130,76 +209,173 @@ export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
   return { metadata: header.metadata, tensors };
 }
 
-/** Values as float32 (integers and wider floats are rounded to it). */
-export function decodeFloat32({ dtype, data }: StoredTensor): Float32Array {
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+type Elements =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array;
+
+/** Elements in their stored form: floats narrower than 32 bits as their bits. Stored bytes are little-endian, as all our platforms. */
+function elementsOf({ dtype, data }: StoredTensor): Elements {
   const width = bytesPerElement[dtype];
-  const read: Record<StoredDType, (offset: number) => number> = {
-    F64: (o) => view.getFloat64(o, true),
-    F32: (o) => view.getFloat32(o, true),
-    F16: (o) => halfToNumber(view.getUint16(o, true)),
-    BF16: (o) => bfloatToNumber(view.getUint16(o, true)),
-    F8_E4M3: (o) => float8ToNumber(view.getUint8(o)),
-    I64: (o) => Number(view.getBigInt64(o, true)),
-    I32: (o) => view.getInt32(o, true),
-    I16: (o) => view.getInt16(o, true),
-    I8: (o) => view.getInt8(o),
-    U8: (o) => view.getUint8(o),
-    BOOL: (o) => view.getUint8(o),
-  };
-  const out = new Float32Array(data.length / width);
-  if (dtype === 'F32' && data.byteOffset % 4 === 0) out.set(new Float32Array(data.buffer, data.byteOffset, out.length));
-  else for (let i = 0; i < out.length; i++) out[i] = read[dtype](i * width);
+  // typed arrays need aligned bytes; a view into a file may begin anywhere
+  const { buffer, byteOffset } = data.byteOffset % width === 0 ? data : data.slice();
+  const length = data.length / width;
+  switch (dtype) {
+    case 'F64':
+      return new Float64Array(buffer, byteOffset, length);
+    case 'F32':
+      return new Float32Array(buffer, byteOffset, length);
+    case 'I64':
+      return new BigInt64Array(buffer, byteOffset, length);
+    case 'U64':
+      return new BigUint64Array(buffer, byteOffset, length);
+    case 'I32':
+      return new Int32Array(buffer, byteOffset, length);
+    case 'U32':
+      return new Uint32Array(buffer, byteOffset, length);
+    case 'I16':
+      return new Int16Array(buffer, byteOffset, length);
+    case 'U16':
+    case 'F16':
+    case 'BF16':
+      return new Uint16Array(buffer, byteOffset, length);
+    case 'I8':
+      return new Int8Array(buffer, byteOffset, length);
+    default:
+      return new Uint8Array(buffer, byteOffset, length);
+  }
+}
+
+const fromBits: Partial<Record<StoredDType, (bits: number) => number>> = {
+  F16: halfToNumber,
+  BF16: bfloatToNumber,
+  F8_E4M3: float8ToNumber,
+  F8_E5M2: float8WideToNumber,
+};
+const valueTables = new Map<StoredDType, Float32Array>();
+
+/** Value of every bit pattern of a narrow float: decoding by table is an order faster than by arithmetic. */
+function valueTable(dtype: StoredDType): Float32Array | undefined {
+  const value = fromBits[dtype];
+  if (!value) return undefined;
+  const known = valueTables.get(dtype);
+  if (known) return known;
+  const table = Float32Array.from({ length: 256 ** bytesPerElement[dtype] }, (_, bits) => value(bits));
+  valueTables.set(dtype, table);
+  return table;
+}
+
+/** Values as float32, in memory of their own (integers and wider floats are rounded to it). */
+export function decodeFloat32(tensor: StoredTensor): Float32Array {
+  const elements = elementsOf(tensor);
+  if (elements instanceof BigInt64Array || elements instanceof BigUint64Array) return Float32Array.from(elements, Number);
+  const table = valueTable(tensor.dtype);
+  if (!table) return new Float32Array(elements);
+  const out = new Float32Array(elements.length);
+  for (let i = 0; i < out.length; i++) out[i] = table[elements[i]!]!;
   return out;
 }
 
-/** Integer values as numbers. @throws SafetensorsError for a floating type. */
+/** Integer values as numbers. @throws SafetensorsError for a floating type, or a value that a number cannot hold. */
 export function decodeIntegers(tensor: StoredTensor): number[] {
-  const { dtype, data } = tensor;
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  if (dtype === 'I64') return Array.from({ length: data.length / 8 }, (_, i) => Number(view.getBigInt64(i * 8, true)));
-  if (dtype.startsWith('F') || dtype === 'BF16') throw new SafetensorsError('tensor', 'an integer type', dtype);
-  return Array.from(decodeFloat32(tensor));
+  checkInteger(tensor.dtype);
+  return Array.from(elementsOf(tensor) as ArrayLike<number | bigint>, (value) => {
+    const number = Number(value);
+    if (!Number.isSafeInteger(number))
+      throw new SafetensorsError('tensor', 'integers below 2^53', `${value}`, 'try decodeBigIntegers');
+    return number;
+  });
+}
+
+/** Integer values with all their bits. @throws SafetensorsError for a floating type, or a U64 value of 2^63 and more. */
+export function decodeBigIntegers(tensor: StoredTensor): BigInt64Array {
+  checkInteger(tensor.dtype);
+  const values = Array.from(elementsOf(tensor) as ArrayLike<number | bigint>, BigInt);
+  const tooLarge = values.find((value) => value >= 2n ** 63n);
+  if (tooLarge !== undefined)
+    throw new SafetensorsError('tensor', 'integers below 2^63', `${tooLarge}`, 'try to store the tensor as I64');
+  return BigInt64Array.from(values);
+}
+
+function checkInteger(dtype: StoredDType): void {
+  if (dtype.startsWith('F') || dtype === 'BF16')
+    throw new SafetensorsError('tensor', 'an integer type', dtype, 'try decodeFloat32');
 }
 
 export interface TensorToStore {
   readonly name: string;
   readonly shape: readonly number[];
-  readonly dtype: 'F32' | 'F16' | 'I32' | 'I64' | 'U8';
-  readonly data: Float32Array | Int32Array | BigInt64Array | Uint8Array;
+  readonly dtype: StoredDType;
+  /** Values (float32 for F32, F16, BF16; else the array of that type), or, as a Uint8Array, the stored bytes of any type. */
+  readonly data: Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array;
 }
 
-/** Bytes of one tensor in its stored type (float32 values are rounded to F16 where asked). */
+/** Bytes of one tensor in its stored type; F16 and BF16 are rounded to nearest, ties to even. @throws SafetensorsError */
 export function encodeTensor({ name, shape, dtype, data }: TensorToStore): Uint8Array {
-  const count = shape.reduce((a, b) => a * b, 1);
-  if (data.length !== count) throw new Error(`safetensors: ${name} [${shape.join(', ')}] needs ${count} values, got ${data.length}`);
-  if (dtype === 'F16') {
-    const halves = new Uint16Array(count);
-    for (let i = 0; i < count; i++) halves[i] = numberToHalf(Number(data[i]));
-    return new Uint8Array(halves.buffer);
+  const count = sizeOfShape(shape);
+  const units = data instanceof Uint8Array ? count * bytesPerElement[dtype] : count;
+  if (data.length !== units)
+    throw new SafetensorsError(
+      `${name} ${dtype}[${shape.join(', ')}]`,
+      `${units} ${data instanceof Uint8Array ? 'bytes' : 'values'}`,
+      `${data.length}`,
+      'try another shape',
+    );
+  if ((dtype === 'F16' || dtype === 'BF16') && data instanceof Float32Array) {
+    const toBits = dtype === 'F16' ? numberToHalf : numberToBfloat;
+    return new Uint8Array(Uint16Array.from(data, toBits).buffer);
   }
+  const fits =
+    data instanceof Uint8Array ||
+    (dtype === 'F32' && data instanceof Float32Array) ||
+    (dtype === 'F64' && data instanceof Float64Array) ||
+    (dtype === 'I32' && data instanceof Int32Array) ||
+    (dtype === 'I64' && data instanceof BigInt64Array);
+  if (!fits)
+    throw new SafetensorsError(
+      `${name} ${dtype}`,
+      'values of that type',
+      data.constructor.name,
+      'try to convert them, or give their bytes',
+    );
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-/** Header bytes (length and JSON, padded to 8) for tensors in the order given. */
-export function encodeHeader(tensors: readonly TensorToStore[], metadata: Readonly<Record<string, string>>): Uint8Array {
-  const header: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {};
+/** Header bytes (length and JSON, padded to 8) for tensors in the order given. @throws SafetensorsError for a name twice. */
+export function encodeHeader(
+  tensors: readonly Pick<TensorToStore, 'name' | 'dtype' | 'shape'>[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
+  const members = Object.keys(metadata).length > 0 ? [`"__metadata__":${JSON.stringify(metadata)}`] : [];
+  const names = new Set(['__metadata__']);
   let begin = 0;
   for (const { name, dtype, shape } of tensors) {
-    if (name in header) throw new Error(`safetensors: two tensors are named ${name}`);
-    const end = begin + shape.reduce((a, b) => a * b, 1) * bytesPerElement[dtype];
-    header[name] = { dtype, shape, data_offsets: [begin, end] };
+    if (names.has(name))
+      throw new SafetensorsError('tensors', 'names that are used once', `two tensors named ${name}`, 'try other names');
+    names.add(name);
+    const end = begin + sizeOfShape(shape) * bytesPerElement[dtype];
+    members.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, end] })}`);
     begin = end;
   }
-  const json = new TextEncoder().encode(JSON.stringify(header));
+  const json = new TextEncoder().encode(`{${members.join(',')}}`);
   const padded = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(0x20);
   new DataView(padded.buffer).setBigUint64(0, BigInt(padded.length - 8), true);
   padded.set(json, 8);
   return padded;
 }
 
-/** A whole file. Tensors are stored by descending alignment, then by name: the same input gives the same bytes. */
-export function encodeSafetensors(tensors: readonly TensorToStore[], metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+/** A whole file. Tensors are stored widest type first, then by name: the same input gives the same bytes. @throws SafetensorsError */
+export function encodeSafetensors(
+  tensors: Iterable<TensorToStore>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
   const sorted = sortForStorage(tensors);
   const parts = [encodeHeader(sorted, metadata), ...sorted.map(encodeTensor)];
   const bytes = new Uint8Array(parts.reduce((n, part) => n + part.length, 0));
@@ -211,9 +387,9 @@ export function encodeSafetensors(tensors: readonly TensorToStore[], metadata: R
   return bytes;
 }
 
-/** Order of storage: wide elements first, so that every tensor is aligned, then by name. */
-export function sortForStorage(tensors: readonly TensorToStore[]): TensorToStore[] {
+/** Order of storage, the original writer's: by type, wide ones first, so that every tensor is aligned; then by name. */
+export function sortForStorage<T extends Pick<TensorToStore, 'name' | 'dtype'>>(tensors: Iterable<T>): T[] {
   return [...tensors].sort(
-    (a, b) => bytesPerElement[b.dtype] - bytesPerElement[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
+    (a, b) => dtypes.indexOf(b.dtype) - dtypes.indexOf(a.dtype) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
   );
 }

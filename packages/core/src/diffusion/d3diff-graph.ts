@@ -50,7 +50,12 @@ export function maskedTokenLoss(hidden_ND: Tensor, head: CodeHead, targets_N: Te
  * Score-entropy term per row over r, to be weighted by w(k). `normalized` is the cross-entropy itself; the others leave
  * the normalised family, so that the term is no mere re-weighting.
  */
-export function scoreTokenLoss(hidden_ND: Tensor, head: CodeHead, targets_N: Tensor, parameterization: ScoreParameterization): Tensor {
+export function scoreTokenLoss(
+  hidden_ND: Tensor,
+  head: CodeHead,
+  targets_N: Tensor,
+  parameterization: ScoreParameterization,
+): Tensor {
   if (parameterization === 'normalized') return maskedTokenLoss(hidden_ND, head, targets_N);
   const rows = hidden_ND.dim(0);
   const picked = (logits_NV: Tensor) => reshape(gatherElements(logits_NV, reshape(targets_N, [rows, 1]), 1), [rows]);

@@ -23,7 +23,8 @@ export function cosineCountProbability(k: number, length: number): number {
 
 /** w(k) that makes w(k)·Σ ce an unbiased estimate of L1: 1/(k·P(k)); L/k under the uniform law (paper §1.6). */
 export function scoreWeight(k: number, length: number, law: MaskCountLaw = 'cosine'): number {
-  if (!Number.isInteger(k) || k < 1 || k > length) throw new RangeError(`scoreWeight: k = ${k} out of range for ${length} tokens`);
+  if (!Number.isInteger(k) || k < 1 || k > length)
+    throw new RangeError(`scoreWeight: k = ${k} out of range for ${length} tokens`);
   return law === 'uniform' ? length / k : 1 / (k * cosineCountProbability(k, length));
 }
 
@@ -67,7 +68,12 @@ export function bitsPerToken(nats: number, tokens: number): { natsPerToken: numb
  * Score entropy of one masked token over r, from full-vocabulary log-probabilities: ce_conditional − log P + P − 1,
  * where P is the mass on image codes. The extra penalty is 0 only at P = 1 (paper §1.6, consequence 3).
  */
-export function fullVocabularyScore(logProbabilities: ArrayLike<number>, codeOffset: number, codes: number, target: number): number {
+export function fullVocabularyScore(
+  logProbabilities: ArrayLike<number>,
+  codeOffset: number,
+  codes: number,
+  target: number,
+): number {
   let mass = 0;
   for (let v = 0; v < codes; v++) mass += Math.exp(logProbabilities[codeOffset + v]!);
   return -logProbabilities[codeOffset + target]! + mass - 1;

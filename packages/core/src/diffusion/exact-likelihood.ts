@@ -82,7 +82,11 @@ function bernoulliMean(p: Conditional, x0: readonly number[], lambda: number): n
 }
 
 /** Bounds of the T-step model on the grid 0 = λ_0 < … < λ_T = 1: the ELBO L_T, and the unweighted L2_T (paper §1.5). */
-export function stepBounds(p: Conditional, x0: readonly number[], grid: readonly number[]): { elbo: number; unweighted: number } {
+export function stepBounds(
+  p: Conditional,
+  x0: readonly number[],
+  grid: readonly number[],
+): { elbo: number; unweighted: number } {
   let [elbo, unweighted] = [0, 0];
   for (let t = 1; t < grid.length; t++) {
     const expected = bernoulliMean(p, x0, grid[t]!);

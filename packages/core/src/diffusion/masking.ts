@@ -64,8 +64,7 @@ export function showoMasking(
 ): ShowoMasking {
   const length = tokens[0]!.length;
   const probability = maskProbabilities(tokens.length, config, draws);
-  const contiguous =
-    config.contiguousRegionProbability !== null && draws.random() < config.contiguousRegionProbability;
+  const contiguous = config.contiguousRegionProbability !== null && draws.random() < config.contiguousRegionProbability;
   const everyLabel = config.predictAllTokens || config.noiseType === 'random_replace';
   const result: ShowoMasking = {
     inputIds: [],
@@ -111,11 +110,7 @@ function argsortMask(length: number, count: number, row: number, uniforms: Array
 }
 
 /** A rectangle of about `count` tokens on the square grid: fewer only where the grid ends. */
-function contiguousRegion(
-  length: number,
-  count: number,
-  randint: (low: number, high: number) => number,
-): Uint8Array {
+function contiguousRegion(length: number, count: number, randint: (low: number, high: number) => number): Uint8Array {
   const side = Math.round(Math.sqrt(length));
   const masked = new Uint8Array(length);
   const height = randint(Math.ceil(count / side), Math.min(side, count));

@@ -55,13 +55,14 @@ describe('maskgit mode', () => {
   });
 
   test('never touches a known token, drawn or given', async () => {
+    // hot enough for noise to outweigh Show-o's log(float32 max) = 88.7
     const start = blank();
     for (const i of [0, 5, 11]) start[i] = i % codes;
     let before: Int32Array = start;
     for (const {
       tokens: [row],
       sampled: [sampled],
-    } of await run([start], [0], { temperature: 4 })) {
+    } of await run([start], [0], { temperature: 1000 })) {
       before.forEach((token, i) => {
         if (token !== unknownToken) expect([row![i], sampled![i]]).toEqual([token, token]);
       });

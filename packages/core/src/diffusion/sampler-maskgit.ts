@@ -56,7 +56,14 @@ export interface MaskgitStep {
 }
 
 /** Softmax of guided logits of one token, Float64. */
-function guidedSoftmax(out: Float64Array, cond: Float32Array, uncond: Float32Array | undefined, at: number, codes: number, guidance: number): void {
+function guidedSoftmax(
+  out: Float64Array,
+  cond: Float32Array,
+  uncond: Float32Array | undefined,
+  at: number,
+  codes: number,
+  guidance: number,
+): void {
   let max = Number.NEGATIVE_INFINITY;
   for (let v = 0; v < codes; v++) {
     const logit = uncond ? (1 + guidance) * cond[at + v]! - guidance * uncond[at + v]! : cond[at + v]!;
@@ -68,6 +75,8 @@ function guidedSoftmax(out: Float64Array, cond: Float32Array, uncond: Float32Arr
     out[v] = Math.exp(out[v]! - max);
     sum += out[v]!;
   }
+  if (!Number.isFinite(sum))
+    throw new RangeError(`sampleMaskgit: expected finite logits, got a softmax sum of ${sum}; try the weights again`);
   for (let v = 0; v < codes; v++) out[v] = out[v]! / sum;
 }
 
@@ -109,16 +118,29 @@ export async function* sampleMaskgit(
   options: MaskgitOptions,
 ): AsyncGenerator<MaskgitStep> {
   const { steps, guidance, mode = 'maskgit', schedule = { method: 'cosine' } } = options;
+  if (!Number.isInteger(steps) || steps < 1)
+    throw new RangeError(`sampleMaskgit: steps: expected a whole number from 1 on, got ${steps}`);
   const showo = mode === 'showo';
+  const unknownAtStart = start.map(countUnknown);
   let tokens: Int32Array[] = start.map((row) => row.slice());
   let compounded = options.temperature;
   for (let step = 0; step < steps; step++) {
+    // Show-o re-masks known tokens when none is unknown; otherwise there is nothing left to do
+    if (!showo && tokens.every((row) => countUnknown(row) === 0)) return;
     const progress = (step + 1) / steps;
     const ratio = showo ? maskRatioFloat32(schedule, progress) : maskRatio(schedule, progress);
     compounded *= 1 - progress;
     const temperature = showo ? compounded : options.temperature * (1 - progress);
     const network = await logits(tokens, step);
-    const result: MaskgitStep = { step, sampled: [], tokens: [], probabilities: [], selected: [], maskCounts: [], temperature };
+    const result: MaskgitStep = {
+      step,
+      sampled: [],
+      tokens: [],
+      probabilities: [],
+      selected: [],
+      maskCounts: [],
+      temperature,
+    };
     tokens.forEach((row, image) => {
       const length = row.length;
       const { code: codeDraws, confidence: confidenceDraws } = draws(step, image);
@@ -128,16 +150,25 @@ export async function* sampleMaskgit(
       for (let i = 0; i < length; i++) {
         if (row[i] !== unknownToken && !showo) continue;
         const p = probabilities.subarray(i * codes, (i + 1) * codes);
-        guidedSoftmax(p, network.conditional, guidance > 0 ? network.unconditional : undefined, (image * length + i) * codes, codes, guidance);
+        guidedSoftmax(
+          p,
+          network.conditional,
+          guidance > 0 ? network.unconditional : undefined,
+          (image * length + i) * codes,
+          codes,
+          guidance,
+        );
         if (row[i] !== unknownToken) continue;
         sampled[i] = drawCode(p, codeDraws[i]!);
         selected[i] = p[sampled[i]!]!;
       }
-      const unknown = row.reduce((n, token) => n + Number(token === unknownToken), 0);
-      const wanted = Math.floor(showo ? Math.fround(length * ratio) : length * ratio + 1e-9);
+      const unknown = countUnknown(row);
+      // of an image with given tokens, the schedule counts those that were unknown at the start
+      const wanted = Math.floor(showo ? Math.fround(length * ratio) : unknownAtStart[image]! * ratio + 1e-9);
       const count = showo ? Math.max(1, Math.min(unknown - 1, wanted)) : Math.min(Math.max(0, unknown - 1), wanted);
       const confidences = Float64Array.from(selected, (p, i) => confidence(p, confidenceDraws[i]!, temperature));
-      if (!showo) for (let i = 0; i < length; i++) if (row[i] !== unknownToken) confidences[i] = Number.POSITIVE_INFINITY;
+      if (!showo)
+        for (let i = 0; i < length; i++) if (row[i] !== unknownToken) confidences[i] = Number.POSITIVE_INFINITY;
       const masked = lowestConfidence(confidences, count);
       result.sampled.push(sampled);
       result.tokens.push(sampled.map((token, i) => (masked[i] ? unknownToken : token)));
@@ -148,4 +179,8 @@ export async function* sampleMaskgit(
     tokens = result.tokens;
     yield result;
   }
+}
+
+function countUnknown(row: Int32Array): number {
+  return row.reduce((n, token) => n + Number(token === unknownToken), 0);
 }

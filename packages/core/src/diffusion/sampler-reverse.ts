@@ -12,7 +12,13 @@ function drawAt(probabilities: ArrayLike<number>, position: number, codes: numbe
  * The exact reverse process on a grid 0 = λ_0 < … < λ_T = 1: each masked token is revealed with probability
  * (λ_t − λ_t−1)/λ_t and drawn from p_θ. Its likelihood is what L_T and L1 bound (paper §1.8).
  */
-export async function sampleReverse(start: Int32Array, codes: number, probabilities: CodeProbabilities, grid: readonly number[], random: Philox): Promise<Int32Array> {
+export async function sampleReverse(
+  start: Int32Array,
+  codes: number,
+  probabilities: CodeProbabilities,
+  grid: readonly number[],
+  random: Philox,
+): Promise<Int32Array> {
   const tokens = start.slice();
   for (let t = grid.length - 1; t >= 1; t--) {
     const reveal = (grid[t]! - grid[t - 1]!) / grid[t]!;
@@ -28,7 +34,12 @@ export async function sampleReverse(start: Int32Array, codes: number, probabilit
  * First-hitting sampler: the continuous process with its events drawn analytically. Tokens appear one at a time in
  * random order, so it makes as many network calls as there are masked tokens and has no grid error.
  */
-export async function sampleFirstHitting(start: Int32Array, codes: number, probabilities: CodeProbabilities, random: Philox): Promise<Int32Array> {
+export async function sampleFirstHitting(
+  start: Int32Array,
+  codes: number,
+  probabilities: CodeProbabilities,
+  random: Philox,
+): Promise<Int32Array> {
   const tokens = start.slice();
   const masked = random.shuffle(Int32Array.from([...tokens.keys()].filter((i) => tokens[i] === unknownToken)));
   for (const i of masked) tokens[i] = drawAt(await probabilities(tokens), i, codes, random);

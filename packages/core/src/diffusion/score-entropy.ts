@@ -72,7 +72,12 @@ export function transposedTransition(x: number, dSigma: number, vocabulary: numb
 }
 
 /** x0 → masked where the uniform is below λ = 1 − e^−σ. */
-export function sampleTransition(x0: ArrayLike<number>, uniforms: ArrayLike<number>, sigma: number, mask: number): number[] {
+export function sampleTransition(
+  x0: ArrayLike<number>,
+  uniforms: ArrayLike<number>,
+  sigma: number,
+  mask: number,
+): number[] {
   const moved = -Math.expm1(-sigma);
   return Array.from(x0, (x, i) => (uniforms[i]! < moved ? mask : x));
 }
@@ -88,7 +93,14 @@ export interface WeightedLoss {
   gradient: Float64Array;
 }
 
-function maskedSum(logCondition: ArrayLike<number>, x0: ArrayLike<number>, xt: ArrayLike<number>, width: number, weight: number, shift: number): WeightedLoss {
+function maskedSum(
+  logCondition: ArrayLike<number>,
+  x0: ArrayLike<number>,
+  xt: ArrayLike<number>,
+  width: number,
+  weight: number,
+  shift: number,
+): WeightedLoss {
   const gradient = new Float64Array(logCondition.length);
   let loss = 0;
   for (let i = 0; i < x0.length; i++) {
@@ -101,18 +113,34 @@ function maskedSum(logCondition: ArrayLike<number>, x0: ArrayLike<number>, xt: A
 }
 
 /** RADD t-DCE: (σ'/(e^σ−1))·Σ_masked (−log p + log(e^σ−1)); no NELBO, since the second part has no parameters. */
-export function timeCrossEntropy(logCondition: ArrayLike<number>, x0: ArrayLike<number>, xt: ArrayLike<number>, width: number, noise: NoiseSchedule, t: number): WeightedLoss {
+export function timeCrossEntropy(
+  logCondition: ArrayLike<number>,
+  x0: ArrayLike<number>,
+  xt: ArrayLike<number>,
+  width: number,
+  noise: NoiseSchedule,
+  t: number,
+): WeightedLoss {
   const factor = inverseScoreFactor(noise.total(t));
   return maskedSum(logCondition, x0, xt, width, noise.rate(t) / factor, Math.log(factor));
 }
 
 /** RADD t-DSE: σ'·Σ_masked score entropy of s = p/(e^σ−1). */
-export function timeScoreEntropy(logCondition: ArrayLike<number>, x0: ArrayLike<number>, xt: ArrayLike<number>, width: number, noise: NoiseSchedule, t: number): WeightedLoss {
+export function timeScoreEntropy(
+  logCondition: ArrayLike<number>,
+  x0: ArrayLike<number>,
+  xt: ArrayLike<number>,
+  width: number,
+  noise: NoiseSchedule,
+  t: number,
+): WeightedLoss {
   const [sigma, rateAt] = [noise.total(t), noise.rate(t)];
   const gradient = new Float64Array(logCondition.length);
   let loss = 0;
   for (let i = 0; i < x0.length; i++) {
-    const row = Float64Array.from({ length: width }, (_, v) => logScoreFromConditional(logCondition[i * width + v]!, sigma));
+    const row = Float64Array.from({ length: width }, (_, v) =>
+      logScoreFromConditional(logCondition[i * width + v]!, sigma),
+    );
     loss += rateAt * scoreEntropy(row, sigma, xt[i]!, x0[i]!);
     gradient.set(
       scoreEntropyGradient(row, sigma, xt[i]!, x0[i]!).map((g) => g * rateAt),
@@ -123,11 +151,23 @@ export function timeScoreEntropy(logCondition: ArrayLike<number>, x0: ArrayLike<
 }
 
 /** RADD λ-DCE: (1/λ)·Σ_masked −log p. */
-export function lambdaCrossEntropy(logCondition: ArrayLike<number>, x0: ArrayLike<number>, xt: ArrayLike<number>, width: number, lambda: number): WeightedLoss {
+export function lambdaCrossEntropy(
+  logCondition: ArrayLike<number>,
+  x0: ArrayLike<number>,
+  xt: ArrayLike<number>,
+  width: number,
+  lambda: number,
+): WeightedLoss {
   return maskedSum(logCondition, x0, xt, width, 1 / lambda, 0);
 }
 
 /** RADD k-DCE: (L/k)·Σ_masked −log p. */
-export function countCrossEntropy(logCondition: ArrayLike<number>, x0: ArrayLike<number>, xt: ArrayLike<number>, width: number, k: number): WeightedLoss {
+export function countCrossEntropy(
+  logCondition: ArrayLike<number>,
+  x0: ArrayLike<number>,
+  xt: ArrayLike<number>,
+  width: number,
+  k: number,
+): WeightedLoss {
   return maskedSum(logCondition, x0, xt, width, x0.length / k, 0);
 }

@@ -49,7 +49,10 @@ export function clipVit(scope: ParamScope, config: ClipVitConfig, pixels_BCHW: T
   const patches = (config.imageSize / patchSize) ** 2;
   const normal = (std: number) => ({ kind: 'normal' as const, std });
   const kernel = scope.at('conv1').param('weight', [width, 3, patchSize, patchSize], normal(0.02));
-  const patch_BPW = transpose(reshape(conv2d(pixels_BCHW, kernel, null, { stride: patchSize }), [batch, width, patches]), [0, 2, 1]);
+  const patch_BPW = transpose(
+    reshape(conv2d(pixels_BCHW, kernel, null, { stride: patchSize }), [batch, width, patches]),
+    [0, 2, 1],
+  );
   const cls = reshape(scope.param('class_embedding', [width], normal(width ** -0.5)), [1, 1, width]);
   const positions = scope.param('positional_embedding', [patches + 1, width], normal(width ** -0.5));
   let x = add(concat([broadcastTo(cls, [batch, 1, width]), patch_BPW], 1), positions);
@@ -83,7 +86,9 @@ function residualBlock(scope: ParamScope, config: ClipVitConfig, x_BLW: Tensor):
   const mixed = reshape(transpose(attention(q!, k!, v!, null), [0, 2, 1, 3]), [batch, length, width]);
   const h = add(x_BLW, denseLayer(attn.at('out_proj'), mixed, width));
   const mlp = scope.at('mlp');
-  const inner = quickGelu(denseLayer(mlp.at('c_fc'), normLayer(scope.at('ln_2'), h, layerNormEps), config.intermediate));
+  const inner = quickGelu(
+    denseLayer(mlp.at('c_fc'), normLayer(scope.at('ln_2'), h, layerNormEps), config.intermediate),
+  );
   return add(h, denseLayer(mlp.at('c_proj'), inner, width));
 }
 
@@ -91,7 +96,10 @@ function residualBlock(scope: ParamScope, config: ClipVitConfig, x_BLW: Tensor):
  * Hugging Face names of a CLIP vision model to OpenAI's; q, k and v are joined to one matrix.
  * @throws Error naming a tensor that is missing.
  */
-export function fromTransformersNames(tensors: ReadonlyMap<string, Float32Array>, layers: number): Map<string, Float32Array> {
+export function fromTransformersNames(
+  tensors: ReadonlyMap<string, Float32Array>,
+  layers: number,
+): Map<string, Float32Array> {
   const take = (name: string) => {
     const data = tensors.get(name);
     if (!data) throw new Error(`clip: the checkpoint has no tensor ${name}; expected a CLIPVisionModel`);
@@ -116,7 +124,11 @@ export function fromTransformersNames(tensors: ReadonlyMap<string, Float32Array>
     for (const part of ['weight', 'bias']) {
       const rows = ['q_proj', 'k_proj', 'v_proj'].map((name) => take(`${from}.self_attn.${name}.${part}`));
       const joined = new Float32Array(rows.reduce((n, row) => n + row.length, 0));
-      rows.reduce((at, row) => (joined.set(row, at), at + row.length), 0);
+      let at = 0;
+      for (const row of rows) {
+        joined.set(row, at);
+        at += row.length;
+      }
       renamed.set(`${to}.attn.in_proj_${part}`, joined);
     }
   }

@@ -1,4 +1,13 @@
-import { averagePool, linear, type ParamScope, reduceMean, reshape, swish, type Tensor, transpose } from '@unif2ace/graph';
+import {
+  averagePool,
+  linear,
+  type ParamScope,
+  reduceMean,
+  reshape,
+  swish,
+  type Tensor,
+  transpose,
+} from '@unif2ace/graph';
 import { z } from 'zod';
 import { convLayer, downsample, groupNormLayer, resnetBlock } from '../tokenizer/magvit-blocks.ts';
 
@@ -26,7 +35,11 @@ export function faceCnnGrid(config: FaceCnnConfig): number {
 }
 
 /** Pixels [B, 3, S, S] in −1..1 → embedding [B, F] and patches [B, P, C]. */
-export function faceCnn(scope: ParamScope, config: FaceCnnConfig, pixels_BCHW: Tensor): { face_BF: Tensor; patches_BPC: Tensor } {
+export function faceCnn(
+  scope: ParamScope,
+  config: FaceCnnConfig,
+  pixels_BCHW: Tensor,
+): { face_BF: Tensor; patches_BPC: Tensor } {
   const norm = { groups: config.groups, epsilon: 1e-6 };
   const batch = pixels_BCHW.dim(0);
   let x = convLayer(scope.at('stem'), pixels_BCHW, config.channels[0]!, 3, { stride: 2, padding: [0, 0, 1, 1] });
@@ -40,7 +53,11 @@ export function faceCnn(scope: ParamScope, config: FaceCnnConfig, pixels_BCHW: T
   const pooled_BC = reduceMean(x, [2, 3]);
   const init = { kind: 'fanInUniform' as const, fanIn: channels };
   const head = scope.at('embed');
-  const face_BF = linear(pooled_BC, head.param('weight', [config.width, channels], init), head.param('bias', [config.width], init));
+  const face_BF = linear(
+    pooled_BC,
+    head.param('weight', [config.width, channels], init),
+    head.param('bias', [config.width], init),
+  );
   const patches = config.patchPool > 1 ? averagePool(x, config.patchPool) : x;
   const patches_BPC = transpose(reshape(patches, [batch, channels, patches.dim(2) * patches.dim(3)]), [0, 2, 1]);
   return { face_BF, patches_BPC };

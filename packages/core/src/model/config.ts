@@ -23,14 +23,27 @@ export const ModelConfig = z
   })
   .superRefine((config, context) => {
     const expect = (path: (string | number)[], want: number, got: number) => {
-      if (want !== got) context.addIssue({ code: 'custom', path, message: `expected ${want} from the other fields, got ${got}` });
+      if (want !== got)
+        context.addIssue({ code: 'custom', path, message: `expected ${want} from the other fields, got ${got}` });
     };
     expect(['backbone', 'phi', 'vocabSize'], layoutOf(config).vocabSize, config.backbone.phi.vocabSize);
     expect(['backbone', 'features', 'face', 'width'], config.faceEncoder.width, config.backbone.features.face.width);
-    expect(['backbone', 'features', 'clip', 'width'], config.faceEncoder.channels.at(-1)!, config.backbone.features.clip.width);
-    expect(['backbone', 'features', 'clip', 'tokens'], faceCnnGrid(config.faceEncoder) ** 2, config.backbone.features.clip.tokens);
+    expect(
+      ['backbone', 'features', 'clip', 'width'],
+      config.faceEncoder.channels.at(-1)!,
+      config.backbone.features.clip.width,
+    );
+    expect(
+      ['backbone', 'features', 'clip', 'tokens'],
+      faceCnnGrid(config.faceEncoder) ** 2,
+      config.backbone.features.clip.tokens,
+    );
     if (config.imageSize % downsamplingFactor(config.tokenizer) !== 0)
-      context.addIssue({ code: 'custom', path: ['imageSize'], message: `expected a multiple of ${downsamplingFactor(config.tokenizer)}` });
+      context.addIssue({
+        code: 'custom',
+        path: ['imageSize'],
+        message: `expected a multiple of ${downsamplingFactor(config.tokenizer)}`,
+      });
   });
 export type ModelConfig = z.infer<typeof ModelConfig>;
 

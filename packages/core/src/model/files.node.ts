@@ -3,8 +3,8 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ParameterSpec, sizeOf } from '@unif2ace/graph';
 import { writeFileAtomic } from '../checkpoint/atomic.node.ts';
-import { decodeFloat32, readSafetensors } from '../checkpoint/safetensors.ts';
 import { writeSafetensorsFile } from '../checkpoint/safetensors.node.ts';
+import { decodeFloat32, readSafetensors } from '../checkpoint/safetensors.ts';
 import { createTextTokenizer, type TokenizerJson } from '../text/bpe.ts';
 import type { LoadedModel } from '../unif2ace.ts';
 import { ModelConfig } from './config.ts';
@@ -40,7 +40,10 @@ export async function loadModel(folder: string): Promise<LoadedModel> {
   const parsed = ModelConfig.safeParse(parseJson(path, await readPart(folder, files.config)));
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
-    throw new ModelError(`${path}: ${issue.path.join('.') || 'document'}: ${issue.message}; try the file that training wrote`);
+    const got = `${issue.path.join('.') || 'document'}: ${issue.message}`;
+    throw new ModelError(
+      `${path}: expected a configuration of format unif2ace-1, got ${got}; try the file that training wrote`,
+    );
   }
   const config = parsed.data;
   const bytes = await readPart(folder, files.weights);
@@ -49,7 +52,10 @@ export async function loadModel(folder: string): Promise<LoadedModel> {
   for (const { name, shape } of modelSpecs(config)) {
     const tensor = tensors.get(name);
     const want = `[${shape.join(', ')}]`;
-    if (!tensor) throw new ModelError(`${join(folder, files.weights)}: expected the tensor ${name} ${want}, got none; try the weights of this model.json`);
+    if (!tensor)
+      throw new ModelError(
+        `${join(folder, files.weights)}: expected the tensor ${name} ${want}, got none; try the weights of this model.json`,
+      );
     if (tensor.shape.join() !== shape.join() || !/^(F|BF)/.test(tensor.dtype))
       throw new ModelError(
         `${join(folder, files.weights)}: ${name}: expected floats ${want}, got ${tensor.dtype}[${tensor.shape.join(', ')}]; try the weights of this model.json`,
@@ -57,9 +63,13 @@ export async function loadModel(folder: string): Promise<LoadedModel> {
     weights.set(name, decodeFloat32(tensor));
   }
   const tokenizerPath = join(folder, files.tokenizer);
-  const tokenizer = createTextTokenizer(parseJson(tokenizerPath, await readPart(folder, files.tokenizer)) as TokenizerJson);
+  const tokenizer = createTextTokenizer(
+    parseJson(tokenizerPath, await readPart(folder, files.tokenizer)) as TokenizerJson,
+  );
   if (tokenizer.vocabSize !== config.textVocabSize)
-    throw new ModelError(`${tokenizerPath}: expected ${config.textVocabSize} tokens, got ${tokenizer.vocabSize}; try the tokenizer of this model`);
+    throw new ModelError(
+      `${tokenizerPath}: expected ${config.textVocabSize} tokens, got ${tokenizer.vocabSize}; try the tokenizer of this model`,
+    );
   return { config, tokenizer, weights, hash: createHash('sha256').update(bytes).digest('hex') };
 }
 

@@ -45,19 +45,19 @@ export function featureModel(config: ModelConfig, weights: Weights, batch: numbe
 function namedCache(present: readonly KeyValue[]): Record<string, Tensor> {
   return Object.fromEntries(
     present.flatMap(({ k_BHSd, v_BHSd }, layer) => [
-      [`k${layer}`, k_BHSd],
-      [`v${layer}`, v_BHSd],
+      [`key${layer}`, k_BHSd],
+      [`value${layer}`, v_BHSd],
     ]),
   );
 }
 
-/** Kept keys and values as inputs `past.kN`, `past.vN`: [B, H, P, d]. */
+/** Kept keys and values as inputs `past.keyN`, `past.valueN`: [B, H, P, d]. */
 function cacheInputs(config: ModelConfig, batch: number, positions: number): KeyValue[] {
   const { heads, hiddenSize, layers } = config.backbone.phi;
   const shape = [batch, heads, positions, hiddenSize / heads];
   return Array.from({ length: layers }, (_, layer) => ({
-    k_BHSd: input(`past.k${layer}`, shape),
-    v_BHSd: input(`past.v${layer}`, shape),
+    k_BHSd: input(`past.key${layer}`, shape),
+    v_BHSd: input(`past.value${layer}`, shape),
   }));
 }
 
@@ -111,7 +111,10 @@ export function imagePrefixModel(config: ModelConfig, weights: Weights): OnnxMod
     // the prefix is fully bidirectional
     mask: null,
     span: { start: 2, length: tokens },
-    features: { face_BMF: input('face', [1, face.tokens, face.width]), clip_BMF: input('clip', [1, clip.tokens, clip.width]) },
+    features: {
+      face_BMF: input('face', [1, face.tokens, face.width]),
+      clip_BMF: input('clip', [1, clip.tokens, clip.width]),
+    },
   });
   return model('image-prefix', namedCache(present), weights);
 }

@@ -15,7 +15,7 @@ export class KeyValueCache {
     this.#width = width;
     this.#capacity = capacity;
     for (let layer = 0; layer < layers; layer++)
-      for (const kind of ['k', 'v']) this.#data[kind + layer] = new Float32Array(heads * capacity * width);
+      for (const kind of ['key', 'value']) this.#data[kind + layer] = new Float32Array(heads * capacity * width);
   }
 
   /** Positions filled. */
@@ -27,10 +27,12 @@ export class KeyValueCache {
     return this.#capacity;
   }
 
-  /** Appends the first `count` of the new positions in `present` (k0, v0, …). @throws RangeError when full. */
+  /** Appends the first `count` of the new positions in `present` (key0, value0, …). @throws RangeError when full. */
   append(present: TensorValues, count: number): void {
     if (this.#length + count > this.#capacity)
-      throw new RangeError(`keyValueCache: ${this.#length} + ${count} positions exceed the capacity of ${this.#capacity}`);
+      throw new RangeError(
+        `keyValueCache: ${this.#length} + ${count} positions exceed the capacity of ${this.#capacity}`,
+      );
     for (const [name, target] of Object.entries(this.#data)) {
       const { data, shape } = present[name]!;
       const given = shape[2]!;
@@ -43,7 +45,7 @@ export class KeyValueCache {
     this.#length += count;
   }
 
-  /** Feeds `past.k0`, `past.v0`, …. */
+  /** Feeds `past.key0`, `past.value0`, …. */
   feeds(): TensorValues {
     const shape = [1, this.#heads, this.#capacity, this.#width];
     return Object.fromEntries(Object.entries(this.#data).map(([name, data]) => [`past.${name}`, float32(data, shape)]));

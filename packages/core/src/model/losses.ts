@@ -1,7 +1,18 @@
-import { add, input, linearCrossEntropy, mul, type ParamScope, reduceSum, reshape, scalar, slice, type Tensor } from '@unif2ace/graph';
+import {
+  add,
+  input,
+  linearCrossEntropy,
+  mul,
+  type ParamScope,
+  reduceSum,
+  reshape,
+  scalar,
+  slice,
+  type Tensor,
+} from '@unif2ace/graph';
 import { phiEmbed, phiHead } from '../backbone/phi.ts';
-import { type LayerRouting, unifiedBackbone, type UnifiedInputs } from '../backbone/unified.ts';
-import { maskedTokenLoss, scoreTokenLoss, type ScoreParameterization } from '../diffusion/d3diff-graph.ts';
+import { type LayerRouting, type UnifiedInputs, unifiedBackbone } from '../backbone/unified.ts';
+import { maskedTokenLoss, type ScoreParameterization, scoreTokenLoss } from '../diffusion/d3diff-graph.ts';
 import { imageTokens, layoutOf, type ModelConfig } from './config.ts';
 import { modelScopes } from './names.ts';
 
@@ -45,7 +56,11 @@ export interface T2iLossOptions {
  * [B, 1, L, L], `t2i.rows` [B·L] (0 for padding), `t2i.ratio` [B] share of masked codes, `t2i.targets` int32 [B·N] codes,
  * `t2i.weights` [B·N] each token's weight (0 where visible); with another parameterisation also `t2i.scoreWeights`.
  */
-export function t2iLoss(root: ParamScope, config: ModelConfig, { batch, parameterization = 'normalized' }: T2iLossOptions): LossGraph {
+export function t2iLoss(
+  root: ParamScope,
+  config: ModelConfig,
+  { batch, parameterization = 'normalized' }: T2iLossOptions,
+): LossGraph {
   const tokens = imageTokens(config);
   const length = config.promptTokens + 1 + tokens + 2;
   const start = config.promptTokens + 2;
@@ -92,7 +107,12 @@ export function mmuLoss(root: ParamScope, config: ModelConfig, { batch }: { batc
   const { weight_VD, bias_V } = phiHead(modelScopes(root).backbone, config.backbone.phi);
   // the row before a token predicts it
   const rows_ND = rowsAt(hidden_BLD, prefix - 1, config.answerTokens);
-  const ce = linearCrossEntropy(rows_ND, weight_VD, bias_V, input('mmu.targets', [batch * config.answerTokens], 'int32'));
+  const ce = linearCrossEntropy(
+    rows_ND,
+    weight_VD,
+    bias_V,
+    input('mmu.targets', [batch * config.answerTokens], 'int32'),
+  );
   const loss = reduceSum(mul(ce, input('mmu.weights', [batch * config.answerTokens])));
   return { loss, balance: meanBalance(routings), rows: ce, routings };
 }

@@ -1,4 +1,4 @@
-import { input, ParamScope, type ParameterSpec } from '@unif2ace/graph';
+import { input, type ParameterSpec, ParamScope } from '@unif2ace/graph';
 import { faceCnn } from '../encoders/face-cnn.ts';
 import { magvitDecoder, magvitEncoder } from '../tokenizer/magvit.ts';
 import { type ModelConfig, tokenGrid } from './config.ts';
@@ -12,7 +12,11 @@ export function modelSpecs(config: ModelConfig): ParameterSpec[] {
   const grid = tokenGrid(config);
   magvitEncoder(tokenizer.at('encoder'), config.tokenizer, input('pixels', [1, 3, config.imageSize, config.imageSize]));
   magvitDecoder(tokenizer.at('decoder'), config.tokenizer, input('codes', [1, config.tokenizer.codeBits, grid, grid]));
-  faceCnn(faceEncoder, config.faceEncoder, input('pixels', [1, 3, config.faceEncoder.imageSize, config.faceEncoder.imageSize]));
+  faceCnn(
+    faceEncoder,
+    config.faceEncoder,
+    input('pixels', [1, 3, config.faceEncoder.imageSize, config.faceEncoder.imageSize]),
+  );
   t2iLoss(root, config, { batch: 1 });
   mmuLoss(root, config, { batch: 1 });
   return root.specs();

@@ -1,11 +1,12 @@
 import type { SpecialTokens } from './special-tokens.ts';
 
 // Visibility is a Uint8Array [rows, keys]: 1 where the query row sees the key column.
+// B batch, L length of a sequence.
 
 type Marks = Pick<SpecialTokens, 'pad' | 'soi' | 'eoi'>;
 
 /** Show-o's value of a hidden score: the smallest int64 as float32. */
-export const hiddenScore = -9.223372036854775808e18;
+export const hiddenScore = -(2 ** 63);
 
 function build(length: number, sees: (row: number, key: number) => boolean): Uint8Array {
   const visible = new Uint8Array(length * length);
@@ -36,6 +37,53 @@ export function t2iVisibility(marks: Marks, ids: readonly number[], hidePadding 
 /** Omni mask of an understanding sequence: everything up to eoi is seen by all rows, the text behind it is causal. */
 export function mmuVisibility(marks: Marks, ids: readonly number[], eoiIndex = ids.indexOf(marks.eoi)): Uint8Array {
   return build(ids.length, (row, key) => key <= row || key <= eoiIndex);
+}
+
+/** Visibility [B, L, L] of sequences of one length. @throws RangeError when their lengths differ. */
+export function batchVisibility(
+  ids_BL: readonly (readonly number[])[],
+  visibility: (ids: readonly number[], row: number) => Uint8Array,
+): Uint8Array {
+  const length = ids_BL[0]?.length ?? 0;
+  const visible = new Uint8Array(ids_BL.length * length * length);
+  ids_BL.forEach((ids, row) => {
+    if (ids.length !== length)
+      throw new RangeError(`batchVisibility: row ${row} has ${ids.length} ids, expected ${length} as row 0; try padding`);
+    visible.set(visibility(ids, row), row * length * length);
+  });
+  return visible;
+}
+
+/**
+ * Omni masks [B, L, L] of understanding sequences. `eoi` says whose end of image counts: each row's own (default), or
+ * the first row's for all, as Show-o has it (quirks: Masks), which is wrong for images of unequal length.
+ */
+export function mmuBatchVisibility(
+  marks: Marks,
+  ids_BL: readonly (readonly number[])[],
+  eoi: 'ownRow' | 'firstRow' = 'ownRow',
+): Uint8Array {
+  return batchVisibility(ids_BL, (ids) =>
+    mmuVisibility(marks, ids, (eoi === 'firstRow' ? ids_BL[0]! : ids).indexOf(marks.eoi)),
+  );
+}
+
+/**
+ * Visibility [rows, capacity + rows] of `rows` new tokens behind a key-value cache of which the first `filled` of
+ * `capacity` columns are used: those are seen by all, the new tokens causally. Right where everything cached is a
+ * visible prefix: understanding (its image precedes all text) and plain text.
+ * @throws RangeError when more is filled than there is room for.
+ */
+export function cachedVisibility(filled: number, capacity: number, rows: number): Uint8Array {
+  if (!(filled >= 0 && filled <= capacity))
+    throw new RangeError(`cachedVisibility: ${filled} columns filled; expected 0 to ${capacity}; try a larger cache`);
+  const width = capacity + rows;
+  const visible = new Uint8Array(rows * width);
+  for (let row = 0; row < rows; row++) {
+    visible.fill(1, row * width, row * width + filled);
+    visible.fill(1, row * width + capacity, row * width + capacity + row + 1);
+  }
+  return visible;
 }
 
 /** Mask of a text sequence. */

@@ -15,8 +15,10 @@ function framed(marks: Marks, text: readonly number[]): number[] {
   return text[0] === marks.sot ? [...text, marks.eot] : [marks.sot, ...text, marks.eot];
 }
 
-/** At most `length` ids; what is cut ends in eot all the same. */
+/** At most `length` ids; what is cut ends in eot all the same. @throws RangeError when not even sot and eot fit. */
 function truncate(marks: Marks, ids: readonly number[], length: number): number[] {
+  if (!(Number.isInteger(length) && length >= 2))
+    throw new RangeError(`prompt: room for ${length} text tokens; expected a whole number from 2 (sot, eot)`);
   return ids.length <= length ? [...ids] : [...ids.slice(0, length - 1), marks.eot];
 }
 
@@ -30,8 +32,9 @@ function padding(marks: Marks, count: number): number[] {
  * A dropped condition is [t2i][sot][eot] (paper §3.3).
  */
 export function t2iPrefix(marks: Marks, text: readonly number[], textLength: number, dropped = false): number[] {
-  const content = dropped ? [marks.t2i, marks.sot, marks.eot] : [marks.t2i, ...framed(marks, text)];
-  const kept = truncate(marks, content, textLength + 1);
+  const content = dropped ? [marks.sot, marks.eot] : framed(marks, text);
+  // the task token comes on top, and is never what is cut
+  const kept = [marks.t2i, ...truncate(marks, content, textLength)];
   return [...padding(marks, textLength + 1 - kept.length), ...kept];
 }
 
@@ -62,13 +65,22 @@ export function mmuPrefix(marks: Marks, image: readonly number[]): number[] {
 }
 
 /** prefix, [sot] text [eot], right-padded: text and marks count in the loss, image and padding do not (paper §3.3). */
-export function mmuSequence(marks: Marks, image: readonly number[], text: readonly number[], textLength: number): LabelledSequence {
+export function mmuSequence(
+  marks: Marks,
+  image: readonly number[],
+  text: readonly number[],
+  textLength: number,
+): LabelledSequence {
   const prefix = mmuPrefix(marks, image);
   const kept = truncate(marks, framed(marks, text), textLength);
   const pads = padding(marks, textLength - kept.length);
   return {
     ids: [...prefix, ...kept, ...pads],
-    labels: [...prefix.map(() => ignoreLabel), ...kept.map((id) => (id === marks.pad ? ignoreLabel : id)), ...pads.map(() => ignoreLabel)],
+    labels: [
+      ...prefix.map(() => ignoreLabel),
+      ...kept.map((id) => (id === marks.pad ? ignoreLabel : id)),
+      ...pads.map(() => ignoreLabel),
+    ],
   };
 }
 

@@ -1,8 +1,8 @@
 import {
   add,
   attention,
-  conv2d,
   type ConvOptions,
+  conv2d,
   groupNorm,
   type ParamScope,
   reshape,
@@ -20,13 +20,24 @@ export interface NormSettings {
 }
 
 /** Square convolution with bias under `weight` and `bias`, started as PyTorch does. */
-export function convLayer(scope: ParamScope, x_BCHW: Tensor, outputs: number, kernel: number, options: ConvOptions = {}): Tensor {
+export function convLayer(
+  scope: ParamScope,
+  x_BCHW: Tensor,
+  outputs: number,
+  kernel: number,
+  options: ConvOptions = {},
+): Tensor {
   const inputs = x_BCHW.dim(1);
   const init = { kind: 'fanInUniform' as const, fanIn: inputs * kernel * kernel };
-  return conv2d(x_BCHW, scope.param('weight', [outputs, inputs, kernel, kernel], init), scope.param('bias', [outputs], init), {
-    padding: kernel === 3 ? 1 : 0,
-    ...options,
-  });
+  return conv2d(
+    x_BCHW,
+    scope.param('weight', [outputs, inputs, kernel, kernel], init),
+    scope.param('bias', [outputs], init),
+    {
+      padding: kernel === 3 ? 1 : 0,
+      ...options,
+    },
+  );
 }
 
 /** Affine group normalisation under `weight` and `bias`. */
@@ -51,7 +62,12 @@ export function resnetBlock(scope: ParamScope, x_BCHW: Tensor, outputs: number, 
 
 /** One-head self-attention over pixels with 1×1 convolutions, scale C^−½. */
 export function attnBlock(scope: ParamScope, x_BCHW: Tensor, norm: NormSettings): Tensor {
-  const [batch, channels, height, width] = [0, 1, 2, 3].map((axis) => x_BCHW.dim(axis)) as [number, number, number, number];
+  const [batch, channels, height, width] = [0, 1, 2, 3].map((axis) => x_BCHW.dim(axis)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
   const normal = groupNormLayer(scope.at('norm'), x_BCHW, norm);
   const pixels = (name: string) =>
     transpose(reshape(convLayer(scope.at(name), normal, channels, 1), [batch, channels, height * width]), [0, 2, 1]);

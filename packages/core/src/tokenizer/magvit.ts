@@ -1,6 +1,14 @@
 import { type ParamScope, swish, type Tensor } from '@unif2ace/graph';
 import { z } from 'zod';
-import { attnBlock, convLayer, downsample, groupNormLayer, type NormSettings, resnetBlock, upsample } from './magvit-blocks.ts';
+import {
+  attnBlock,
+  convLayer,
+  downsample,
+  groupNormLayer,
+  type NormSettings,
+  resnetBlock,
+  upsample,
+} from './magvit-blocks.ts';
 
 /** Channel multiples and residual blocks of each resolution, full resolution first. */
 const Levels = z
@@ -52,7 +60,11 @@ function middle(scope: ParamScope, x: Tensor, norm: NormSettings, hidden: Hidden
 }
 
 /** Pixels [B, 3, H, W] in −1..1 → features before quantising [B, codeBits, H/f, W/f] (quirks: MAGVIT-v2). */
-export function magvitEncoder(scope: ParamScope, config: MagvitConfig, pixels_BCHW: Tensor): { z_BCHW: Tensor; hidden: Hidden } {
+export function magvitEncoder(
+  scope: ParamScope,
+  config: MagvitConfig,
+  pixels_BCHW: Tensor,
+): { z_BCHW: Tensor; hidden: Hidden } {
   const norm = normOf(config);
   const hidden: Hidden = {};
   const { channelMultiples, resBlocks } = config.encoder;
@@ -72,7 +84,11 @@ export function magvitEncoder(scope: ParamScope, config: MagvitConfig, pixels_BC
 }
 
 /** Codes as ±1 features [B, codeBits, h, w] → pixels [B, 3, H, W], not clamped. */
-export function magvitDecoder(scope: ParamScope, config: MagvitConfig, z_BCHW: Tensor): { pixels_BCHW: Tensor; hidden: Hidden } {
+export function magvitDecoder(
+  scope: ParamScope,
+  config: MagvitConfig,
+  z_BCHW: Tensor,
+): { pixels_BCHW: Tensor; hidden: Hidden } {
   const norm = normOf(config);
   const hidden: Hidden = {};
   const { channelMultiples, resBlocks } = config.decoder;

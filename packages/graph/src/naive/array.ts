@@ -8,7 +8,8 @@ export interface NdArray {
 
 export function ndarray(shape: readonly number[], data?: Float64Array): NdArray {
   const size = shape.reduce((a, b) => a * b, 1);
-  if (data && data.length !== size) throw new Error(`ndarray: [${shape.join(', ')}] needs ${size} values, got ${data.length}`);
+  if (data && data.length !== size)
+    throw new Error(`ndarray: [${shape.join(', ')}] needs ${size} values, got ${data.length}`);
   return { shape, data: data ?? new Float64Array(size) };
 }
 
@@ -32,7 +33,8 @@ export function broadcastReader(x: NdArray, rank: number): (index: readonly numb
   const lead = rank - x.shape.length;
   return (index) => {
     let offset = 0;
-    for (let axis = 0; axis < x.shape.length; axis++) if (x.shape[axis] !== 1) offset += index[axis + lead]! * strides[axis]!;
+    for (let axis = 0; axis < x.shape.length; axis++)
+      if (x.shape[axis] !== 1) offset += index[axis + lead]! * strides[axis]!;
     return x.data[offset]!;
   };
 }

@@ -27,15 +27,18 @@ function evaluateNode(
     if (!data) throw new Error(`evaluate: no value for ${node.outputs[0]}`);
     return [ndarray(shape as number[], Float64Array.from(data))];
   }
-  if (node.op === 'Constant') return [ndarray(shape as number[], Float64Array.from(node.data as ArrayLike<number>, Number))];
+  if (node.op === 'Constant')
+    return [ndarray(shape as number[], Float64Array.from(node.data as ArrayLike<number>, Number))];
   if (node.op === 'Alias') return inputs.map((x) => x!);
   const kernel = node.op === 'Div' ? divide(dtype !== 'float32') : kernels[node.op];
   if (!kernel) throw new Error(`evaluate: no naive kernel for ${node.op}`);
   const results = kernel(inputs, node.attributes, node.outputs.length);
   results.forEach((result, i) => {
     const expected = node.outputs[i]?.shape;
-    if (expected && expected.some((dim, axis) => typeof dim === 'number' && dim !== result.shape[axis]))
-      throw new Error(`evaluate: ${node.op} gave [${result.shape.join(', ')}], the graph says [${expected.join(', ')}]`);
+    if (expected?.some((dim, axis) => typeof dim === 'number' && dim !== result.shape[axis]))
+      throw new Error(
+        `evaluate: ${node.op} gave [${result.shape.join(', ')}], the graph says [${expected.join(', ')}]`,
+      );
   });
   return results;
 }

@@ -54,5 +54,13 @@ export function checkGradients(
 /** Σ y·c with c_i = sin(1.3 i + 0.7): a scalar to which every element contributes differently. */
 export function weightedSum(y: Tensor): Tensor {
   const shape = y.shape as readonly number[];
-  return reduceSum(mul(y, constant(Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(1.3 * i + 0.7)), shape)));
+  return reduceSum(
+    mul(
+      y,
+      constant(
+        Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(1.3 * i + 0.7)),
+        shape,
+      ),
+    ),
+  );
 }

@@ -1,6 +1,6 @@
-import type { Attributes } from './kernels.ts';
-import { forEachIndex, type NdArray, ndarray, offsetOf } from './array.ts';
 import { stridesOf } from '../shape.ts';
+import { forEachIndex, type NdArray, ndarray, offsetOf } from './array.ts';
+import type { Attributes } from './kernels.ts';
 
 type Inputs = readonly (NdArray | null)[];
 
@@ -76,8 +76,13 @@ export function resizeNearest([x, , scales]: Inputs, _attributes: Attributes): N
   const y = ndarray(x!.shape.map((dim, i) => dim * factors[i]!));
   const strides = stridesOf(x!.shape);
   forEachIndex(y.shape, (index, flat) => {
-    y.data[flat] = x!.data[offsetOf(index.map((at, i) => Math.floor(at / factors[i]!)), strides)]!;
+    y.data[flat] =
+      x!.data[
+        offsetOf(
+          index.map((at, i) => Math.floor(at / factors[i]!)),
+          strides,
+        )
+      ]!;
   });
   return [y];
 }
-

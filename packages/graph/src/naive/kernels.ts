@@ -1,14 +1,14 @@
 import type { OnnxAttribute } from '../onnx/model.ts';
 import { broadcastShapes, stridesOf } from '../shape.ts';
 import { broadcastReader, forEachIndex, type NdArray, ndarray, offsetOf } from './array.ts';
-import { conv, convTranspose, averagePool, resizeNearest } from './kernels-image.ts';
+import { averagePool, conv, convTranspose, resizeNearest } from './kernels-image.ts';
 
 // Textbook loops, one per ONNX operator, in Float64: the oracle of the tests. Clarity over speed.
 
 export type Attributes = Readonly<Record<string, OnnxAttribute>>;
 type Kernel = (inputs: readonly (NdArray | null)[], attributes: Attributes, outputCount: number) => NdArray[];
 
-export function intOf(attributes: Attributes, name: string, fallback: number): number {
+function intOf(attributes: Attributes, name: string, fallback: number): number {
   const attribute = attributes[name];
   return attribute?.kind === 'int' ? attribute.value : fallback;
 }
@@ -24,7 +24,7 @@ function stringOf(attributes: Attributes, name: string): string {
 }
 
 /** Error function to about 1e-15: series below 3, continued fraction above. */
-export function erf(x: number): number {
+function erf(x: number): number {
   const a = Math.abs(x);
   if (a > 6) return Math.sign(x);
   if (a < 3) {
@@ -62,7 +62,11 @@ function axisOf(attributes: Attributes, rank: number, fallback = -1): number {
 }
 
 /** Runs `visit` on every line along `axis`: base offset and stride of its elements. */
-function forEachLine(shape: readonly number[], axis: number, visit: (base: number, stride: number, count: number) => void): void {
+function forEachLine(
+  shape: readonly number[],
+  axis: number,
+  visit: (base: number, stride: number, count: number) => void,
+): void {
   const stride = stridesOf(shape)[axis]!;
   const count = shape[axis]!;
   const outer = shape.slice(0, axis).reduce((a, b) => a * b, 1);
@@ -98,7 +102,9 @@ function reduce(start: number, f: (a: number, b: number) => number, mean = false
       y.data[at] = f(y.data[at]!, x!.data[flat]!);
     });
     if (mean) for (let i = 0; i < y.data.length; i++) y.data[i]! /= x!.data.length / y.data.length;
-    const shape = intOf(attributes, 'keepdims', 1) ? keep : x!.shape.filter((_: number, axis: number) => !list.includes(axis));
+    const shape = intOf(attributes, 'keepdims', 1)
+      ? keep
+      : x!.shape.filter((_: number, axis: number) => !list.includes(axis));
     return [ndarray(shape, y.data)];
   };
 }
@@ -128,7 +134,8 @@ const matmul: Kernel = ([a, b]) => {
 };
 
 const transposeKernel: Kernel = ([x], attributes) => {
-  const perm = attributes.perm?.kind === 'ints' ? attributes.perm.value : x!.shape.map((_, i) => x!.shape.length - 1 - i);
+  const perm =
+    attributes.perm?.kind === 'ints' ? attributes.perm.value : x!.shape.map((_, i) => x!.shape.length - 1 - i);
   const strides = stridesOf(x!.shape);
   const y = ndarray(perm.map((axis) => x!.shape[axis]!));
   forEachIndex(y.shape, (index, flat) => {
@@ -216,7 +223,12 @@ const pad: Kernel = ([x, pads]) => {
   const y = ndarray(x!.shape.map((dim, i) => pads!.data[i]! + dim + pads!.data[i + rank]!));
   const strides = stridesOf(y.shape);
   forEachIndex(x!.shape, (index, flat) => {
-    y.data[offsetOf(index.map((at, i) => at + pads!.data[i]!), strides)] = x!.data[flat]!;
+    y.data[
+      offsetOf(
+        index.map((at, i) => at + pads!.data[i]!),
+        strides,
+      )
+    ] = x!.data[flat]!;
   });
   return [y];
 };
@@ -236,7 +248,13 @@ const gatherElements: Kernel = ([x, indices], attributes) => {
   const y = ndarray(indices!.shape);
   forEachIndex(y.shape, (index, flat) => {
     const at = indices!.data[flat]!;
-    y.data[flat] = x!.data[offsetOf(index.map((v, i) => (i === axis ? at : v)), strides)]!;
+    y.data[flat] =
+      x!.data[
+        offsetOf(
+          index.map((v, i) => (i === axis ? at : v)),
+          strides,
+        )
+      ]!;
   });
   return [y];
 };
@@ -247,7 +265,10 @@ const scatterElements: Kernel = ([x, indices, updates], attributes) => {
   const y = ndarray(x!.shape, x!.data.slice());
   const add = stringOf(attributes, 'reduction') === 'add';
   forEachIndex(indices!.shape, (index, flat) => {
-    const at = offsetOf(index.map((v, i) => (i === axis ? indices!.data[flat]! : v)), strides);
+    const at = offsetOf(
+      index.map((v, i) => (i === axis ? indices!.data[flat]! : v)),
+      strides,
+    );
     y.data[at] = add ? y.data[at]! + updates!.data[flat]! : updates!.data[flat]!;
   });
   return [y];
@@ -290,7 +311,11 @@ const cumSum: Kernel = ([x, axis]) => {
 };
 
 const where: Kernel = ([condition, a, b]) => {
-  const shape = broadcastShapes(condition!.shape, broadcastShapes(a!.shape, b!.shape, 'naive where'), 'naive where') as number[];
+  const shape = broadcastShapes(
+    condition!.shape,
+    broadcastShapes(a!.shape, b!.shape, 'naive where'),
+    'naive where',
+  ) as number[];
   const [readC, readA, readB] = [condition!, a!, b!].map((x) => broadcastReader(x, shape.length));
   const y = ndarray(shape);
   forEachIndex(shape, (index, flat) => {
@@ -311,7 +336,12 @@ const expand: Kernel = ([x, to]) => {
 
 const reshape: Kernel = ([x, to]) => {
   const known = to!.data.reduce((a, b) => (b === -1 ? a : a * b), 1);
-  return [ndarray([...to!.data].map((dim) => (dim === -1 ? x!.data.length / known : dim)), x!.data)];
+  return [
+    ndarray(
+      [...to!.data].map((dim) => (dim === -1 ? x!.data.length / known : dim)),
+      x!.data,
+    ),
+  ];
 };
 
 const gelu: Kernel = ([x], attributes) =>
@@ -343,7 +373,9 @@ export const kernels: Readonly<Record<string, Kernel>> = {
   Tanh: map(Math.tanh),
   Erf: map(erf),
   Gelu: gelu,
-  Cast: ([x], attributes) => [ndarray(x!.shape, intOf(attributes, 'to', 1) === float32Code ? x!.data : x!.data.map(Math.trunc))],
+  Cast: ([x], attributes) => [
+    ndarray(x!.shape, intOf(attributes, 'to', 1) === float32Code ? x!.data : x!.data.map(Math.trunc)),
+  ],
   Identity: ([x]) => [x!],
   Softmax: softmax(false),
   LogSoftmax: softmax(true),

@@ -76,7 +76,8 @@ function writeNode(w: ProtobufWriter, node: OnnxNode): void {
   for (const name of node.outputs) w.string(2, name);
   w.string(3, node.name);
   w.string(4, node.opType);
-  for (const [name, attribute] of Object.entries(node.attributes)) w.message(5, (inner) => writeAttribute(inner, name, attribute));
+  for (const [name, attribute] of Object.entries(node.attributes))
+    w.message(5, (inner) => writeAttribute(inner, name, attribute));
 }
 
 function writeAttribute(w: ProtobufWriter, name: string, attribute: OnnxAttribute): void {

@@ -113,7 +113,13 @@ class ModelBuilder {
     const names = node.outputs.map((_, index) => (node.outputs.length === 1 ? `v${serial}` : `v${serial}_${index}`));
     this.#seen.set(key, names);
     this.#bind(node, names);
-    this.#nodes.push({ opType: node.op, name: `${node.op}_${serial}`, inputs, outputs: names, attributes: node.attributes });
+    this.#nodes.push({
+      opType: node.op,
+      name: `${node.op}_${serial}`,
+      inputs,
+      outputs: names,
+      attributes: node.attributes,
+    });
   }
 
   finish(outputs: Readonly<Record<string, Tensor>>): OnnxModel {
@@ -125,7 +131,8 @@ class ModelBuilder {
       const value = this.#value(tensor);
       infos.push({ name, dtype: tensor.dtype, shape: tensor.shape });
       if (produced.has(value) && !rename.has(value)) rename.set(value, name);
-      else copies.push({ opType: 'Identity', name: `Output_${name}`, inputs: [value], outputs: [name], attributes: {} });
+      else
+        copies.push({ opType: 'Identity', name: `Output_${name}`, inputs: [value], outputs: [name], attributes: {} });
     }
     const renamed = (names: readonly string[]) => names.map((name) => rename.get(name) ?? name);
     const used = new Set([...this.#nodes, ...copies].flatMap((node) => node.inputs));

@@ -15,7 +15,9 @@ import { matmul } from './linalg.ts';
 export function attentionWeights(q_BHLd: Tensor, k_BHSd: Tensor, mask: Tensor | null, scale?: number): Tensor {
   const width = q_BHLd.dim(q_BHLd.rank - 1);
   if (q_BHLd.rank < 2 || k_BHSd.shape[k_BHSd.rank - 1] !== width)
-    throw new ShapeError(`attention: queries ${formatShape(q_BHLd.shape)} do not fit keys ${formatShape(k_BHSd.shape)}`);
+    throw new ShapeError(
+      `attention: queries ${formatShape(q_BHLd.shape)} do not fit keys ${formatShape(k_BHSd.shape)}`,
+    );
   // scaling the queries touches fewer elements than scaling the scores
   const scores_BHLS = matmul(mul(q_BHLd, scale ?? 1 / Math.sqrt(width)), swapLast(k_BHSd));
   return softmax(mask ? add(scores_BHLS, mask) : scores_BHLS);

@@ -22,7 +22,9 @@ export function conv2d(x: Tensor, weight: Tensor, bias_O: Tensor | null, options
       ? options.padding
       : [options.padding ?? 0, options.padding ?? 0, options.padding ?? 0, options.padding ?? 0];
   if (x.rank !== 4 || weight.rank !== 4 || x.shape[1] !== weight.shape[1])
-    throw new ShapeError(`conv2d: ${formatShape(x.shape)} does not fit the weight ${formatShape(weight.shape)} (out, in, kh, kw)`);
+    throw new ShapeError(
+      `conv2d: ${formatShape(x.shape)} does not fit the weight ${formatShape(weight.shape)} (out, in, kh, kw)`,
+    );
   const [kernelH, kernelW] = [weight.dim(2), weight.dim(3)];
   const outH = Math.floor((x.dim(2) + padding[0] + padding[2] - kernelH) / stride) + 1;
   const outW = Math.floor((x.dim(3) + padding[1] + padding[3] - kernelW) / stride) + 1;
@@ -57,7 +59,8 @@ function inputGradient(dy: Tensor, x: Tensor, weight: Tensor, stride: number, pa
     });
   }
   // rows that the strided kernel never reached get zeros through output_padding
-  const rest = (size: number, out: number, kernel: number, a: number, b: number) => size + a + b - ((out - 1) * stride + kernel);
+  const rest = (size: number, out: number, kernel: number, a: number, b: number) =>
+    size + a + b - ((out - 1) * stride + kernel);
   return apply1({
     op: 'ConvTranspose',
     inputs: [dy, weight],
@@ -76,7 +79,9 @@ function inputGradient(dy: Tensor, x: Tensor, weight: Tensor, stride: number, pa
 }
 
 function weightGradient(dy: Tensor, x: Tensor, weight: Tensor, stride: number, padding: Padding): Tensor {
-  return stride === 1 ? weightGradientByShifts(dy, x, weight, padding) : weightGradientByWindows(dy, x, weight, stride, padding);
+  return stride === 1
+    ? weightGradientByShifts(dy, x, weight, padding)
+    : weightGradientByWindows(dy, x, weight, stride, padding);
 }
 
 /**
@@ -84,7 +89,12 @@ function weightGradient(dy: Tensor, x: Tensor, weight: Tensor, stride: number, p
  * places further on, so that each tap costs one block copy and one matrix product over all images.
  */
 function weightGradientByShifts(dy: Tensor, x: Tensor, weight: Tensor, [top, left, bottom, right]: Padding): Tensor {
-  const [outputs, inputs, kernelH, kernelW] = [0, 1, 2, 3].map((axis) => weight.dim(axis)) as [number, number, number, number];
+  const [outputs, inputs, kernelH, kernelW] = [0, 1, 2, 3].map((axis) => weight.dim(axis)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
   const [batch, outH, outW] = [dy.dim(0), dy.dim(2), dy.dim(3)];
   // of equal frames one zero line serves as the end of a line and the start of the next
   const below = top === bottom && kernelH === 2 * top + 1 ? 0 : bottom;
@@ -92,7 +102,10 @@ function weightGradientByShifts(dy: Tensor, x: Tensor, weight: Tensor, [top, lef
   const framed = pad(transpose(x, [1, 0, 2, 3]), [0, 0, top, left], [0, 0, below, after]);
   const [height, width] = [framed.dim(2), framed.dim(3)];
   const count = batch * height * width;
-  const dy_OM = reshape(pad(transpose(dy, [1, 0, 2, 3]), [0, 0, 0, 0], [0, 0, height - outH, width - outW]), [outputs, count]);
+  const dy_OM = reshape(pad(transpose(dy, [1, 0, 2, 3]), [0, 0, 0, 0], [0, 0, height - outH, width - outW]), [
+    outputs,
+    count,
+  ]);
   const lastShift = (kernelH - 1) * width + kernelW - 1;
   let x_CM = reshape(framed, [inputs, count]);
   if (lastShift > 0) x_CM = concat([x_CM, constant(new Float32Array(inputs * lastShift), [inputs, lastShift])], 1);
@@ -105,7 +118,13 @@ function weightGradientByShifts(dy: Tensor, x: Tensor, weight: Tensor, [top, lef
       taps.push(gemm(dy_OM, pieces[1] ?? x_CM, null, { transB: true }));
     }
   if (taps.length === 1) return reshape(taps[0]!, weight.shape);
-  return reshape(concat(taps.map((tap) => reshape(tap, [outputs, inputs, 1])), 2), weight.shape);
+  return reshape(
+    concat(
+      taps.map((tap) => reshape(tap, [outputs, inputs, 1])),
+      2,
+    ),
+    weight.shape,
+  );
 }
 
 /** dW for any stride, tap by tap: dy_BO(HW) · x_B(HW)C of the strided window, summed over the batch. */

@@ -1,4 +1,4 @@
-import { broadcastShapes, type DType, formatShape, sameShape, ShapeError } from '../shape.ts';
+import { broadcastShapes, type DType, formatShape, ShapeError, sameShape } from '../shape.ts';
 import { apply1, scalar, type Tensor, type Vjp } from '../tensor.ts';
 import { reduceTo } from './reduce.ts';
 
@@ -72,7 +72,9 @@ export function addN(parts: readonly Tensor[]): Tensor {
   if (parts.length === 1) return first;
   for (const part of parts)
     if (!sameShape(part.shape, first.shape))
-      throw new ShapeError(`addN: expected equal shapes, got ${formatShape(first.shape)} and ${formatShape(part.shape)}`);
+      throw new ShapeError(
+        `addN: expected equal shapes, got ${formatShape(first.shape)} and ${formatShape(part.shape)}`,
+      );
   if (parts.length === 2) return add(first, parts[1]!);
   return apply1({
     op: 'Sum',

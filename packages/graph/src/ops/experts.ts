@@ -23,7 +23,8 @@ export function routeTopK(scores_TE: Tensor, k: number): Routing {
 /** As `routeTopK` by K rounds of ArgMax, for devices without TopK. */
 export function routeArgMax(scores_TE: Tensor, k: number): Routing {
   const experts = scores_TE.dim(1);
-  if (k < 1 || k > experts) throw new ShapeError(`routeArgMax: k = ${k} out of range for ${formatShape(scores_TE.shape)}`);
+  if (k < 1 || k > experts)
+    throw new ShapeError(`routeArgMax: k = ${k} out of range for ${formatShape(scores_TE.shape)}`);
   const picks: Tensor[] = [];
   let left_TE = scores_TE;
   for (let round = 0; round < k; round++) {
@@ -72,7 +73,15 @@ export function sparseExperts(
   const inputs = withGradients(
     tokens_e.map((rows) => gather(x_TD, rows)),
     [x_TD],
-    (dRows) => [reduceSum(gatherSlots(dRows.map((d) => d!), width), 1)],
+    (dRows) => [
+      reduceSum(
+        gatherSlots(
+          dRows.map((d) => d!),
+          width,
+        ),
+        1,
+      ),
+    ],
   );
   const outputs = inputs.map((rows, e) => expert(rows, e));
   const outWidth = outputs[0]!.dim(1);

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { checkGradients } from '../naive/gradient-check.ts';
 import { Philox } from '../random.ts';
-import { mul, square } from './elementwise.ts';
-import { operatorCases } from './cases.ts';
 import { withGradient } from '../tensor.ts';
+import { operatorCases } from './cases.ts';
+import { mul, square } from './elementwise.ts';
 
 function draw(shape: readonly number[], seed: number, positive: boolean): Float64Array {
   const random = new Philox(seed);

@@ -1,4 +1,4 @@
-import { formatShape, normalizeAxis, sameShape, type Shape, ShapeError, sizeOf } from '../shape.ts';
+import { formatShape, normalizeAxis, type Shape, ShapeError, sameShape, sizeOf } from '../shape.ts';
 import { apply, apply1, constant, scalar, type Tensor } from '../tensor.ts';
 import { broadcastTo, reshape } from './layout.ts';
 
@@ -52,7 +52,13 @@ export function gatherElements(x: Tensor, indices: Tensor, axis: number): Tensor
 }
 
 /** Copy of `x` with `updates` written (or added) at `indices` along `axis`. Gradient for `add` only. */
-export function scatterElements(x: Tensor, indices: Tensor, updates: Tensor, axis: number, reduction: 'none' | 'add'): Tensor {
+export function scatterElements(
+  x: Tensor,
+  indices: Tensor,
+  updates: Tensor,
+  axis: number,
+  reduction: 'none' | 'add',
+): Tensor {
   const at = normalizeAxis(axis, x.shape, 'scatterElements');
   if (!sameShape(indices.shape, updates.shape))
     throw new ShapeError(
@@ -74,7 +80,8 @@ export function scatterElements(x: Tensor, indices: Tensor, updates: Tensor, axi
 /** The k largest along the last axis, largest first; of equal values the lower index comes first. */
 export function topK(x: Tensor, k: number): { values: Tensor; indices: Tensor } {
   const size = x.dim(x.rank - 1);
-  if (!Number.isInteger(k) || k < 1 || k > size) throw new ShapeError(`topK: k = ${k} out of range for ${formatShape(x.shape)}`);
+  if (!Number.isInteger(k) || k < 1 || k > size)
+    throw new ShapeError(`topK: k = ${k} out of range for ${formatShape(x.shape)}`);
   const shape = [...x.shape.slice(0, -1), k];
   const outputs: Tensor[] = apply({
     op: 'TopK',

@@ -1,4 +1,13 @@
-import { broadcastShapes, type Dim, formatShape, normalizeAxis, sameShape, type Shape, ShapeError, sizeOf } from '../shape.ts';
+import {
+  broadcastShapes,
+  type Dim,
+  formatShape,
+  normalizeAxis,
+  type Shape,
+  ShapeError,
+  sameShape,
+  sizeOf,
+} from '../shape.ts';
 import { apply, apply1, int64s, scalar, type Tensor } from '../tensor.ts';
 import { reduceTo } from './reduce.ts';
 
@@ -19,7 +28,8 @@ export function reshape(x: Tensor, to: Shape): Tensor {
 function inferReshape(x: Tensor, to: Shape): Shape {
   const dynamic = to.filter((dim) => typeof dim === 'string');
   if (dynamic.length > 0) {
-    const rest = (shape: Shape) => shape.filter((dim): dim is number => typeof dim === 'number').reduce((a, b) => a * b, 1);
+    const rest = (shape: Shape) =>
+      shape.filter((dim): dim is number => typeof dim === 'number').reduce((a, b) => a * b, 1);
     if (dynamic.length > 1 || !x.shape.includes(dynamic[0]!) || rest(x.shape) !== rest(to))
       throw new ShapeError(`reshape: cannot turn ${formatShape(x.shape)} into ${formatShape(to)}`);
     return to;
@@ -35,7 +45,9 @@ function inferReshape(x: Tensor, to: Shape): Shape {
 /** Axes in the order of `permutation`. */
 export function transpose(x: Tensor, permutation: readonly number[]): Tensor {
   if (permutation.length !== x.rank || !x.shape.every((_, axis) => permutation.includes(axis)))
-    throw new ShapeError(`transpose: [${permutation.join(', ')}] is no permutation of the axes of ${formatShape(x.shape)}`);
+    throw new ShapeError(
+      `transpose: [${permutation.join(', ')}] is no permutation of the axes of ${formatShape(x.shape)}`,
+    );
   const inverse = permutation.map((_, axis) => permutation.indexOf(axis));
   return apply1({
     op: 'Transpose',
@@ -75,11 +87,17 @@ export function concat(parts: readonly Tensor[], axis: number, total?: number): 
   if (!first) throw new ShapeError('concat: expected at least one tensor');
   const at = normalizeAxis(axis, first.shape, 'concat');
   for (const part of parts)
-    if (part.dtype !== first.dtype || part.rank !== first.rank || part.shape.some((dim, i) => i !== at && dim !== first.shape[i]))
+    if (
+      part.dtype !== first.dtype ||
+      part.rank !== first.rank ||
+      part.shape.some((dim, i) => i !== at && dim !== first.shape[i])
+    )
       throw new ShapeError(`concat: ${part} does not fit ${first} outside axis ${at}`);
   if (parts.length === 1) return first;
   const sizes = parts.map((part) => part.shape[at]!);
-  const size = sizes.every((dim) => typeof dim === 'number') ? sizeOf([sizes.reduce<number>((a, b) => a + (b as number), 0)]) : total;
+  const size = sizes.every((dim) => typeof dim === 'number')
+    ? sizeOf([sizes.reduce<number>((a, b) => a + (b as number), 0)])
+    : total;
   if (size === undefined) throw new ShapeError('concat: pieces of run-time size need the total size');
   return apply1({
     op: 'Concat',
@@ -99,14 +117,21 @@ export function concat(parts: readonly Tensor[], axis: number, total?: number): 
 export function split(x: Tensor, sizes: readonly number[], axis: number): Tensor[] {
   const at = normalizeAxis(axis, x.shape, 'split');
   const total = sizes.reduce((a, b) => a + b, 0);
-  if (total !== x.dim(at)) throw new ShapeError(`split: sizes [${sizes.join(', ')}] do not add up to axis ${at} of ${x}`);
+  if (total !== x.dim(at))
+    throw new ShapeError(`split: sizes [${sizes.join(', ')}] do not add up to axis ${at} of ${x}`);
   if (sizes.length === 1) return [x];
   const pieces: Tensor[] = apply({
     op: 'Split',
     inputs: [x, int64s(sizes)],
     outputs: sizes.map((size) => ({ shape: x.shape.map((dim, i) => (i === at ? size : dim)), dtype: x.dtype })),
     attributes: { axis: { kind: 'int', value: at } },
-    vjp: (dPieces) => [concat(dPieces.map((d, i) => d ?? zerosLike(pieces[i]!)), at), null],
+    vjp: (dPieces) => [
+      concat(
+        dPieces.map((d, i) => d ?? zerosLike(pieces[i]!)),
+        at,
+      ),
+      null,
+    ],
   });
   return pieces;
 }

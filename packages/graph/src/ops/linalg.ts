@@ -21,7 +21,12 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
  * A or Aᵀ times B or Bᵀ plus c, of matrices; `c` broadcasts to the result.
  * @throws ShapeError when the inner dimensions differ.
  */
-export function gemm(a: Tensor, b: Tensor, c: Tensor | null, options: { transA?: boolean; transB?: boolean } = {}): Tensor {
+export function gemm(
+  a: Tensor,
+  b: Tensor,
+  c: Tensor | null,
+  options: { transA?: boolean; transB?: boolean } = {},
+): Tensor {
   const transA = options.transA ?? false;
   const transB = options.transB ?? false;
   const [m, k] = transA ? [a.shape[1], a.shape[0]] : [a.shape[0], a.shape[1]];
@@ -50,7 +55,9 @@ export function gemm(a: Tensor, b: Tensor, c: Tensor | null, options: { transA?:
 export function linear(x: Tensor, weight_OI: Tensor, bias_O: Tensor | null = null): Tensor {
   const [outputs, inputs] = weight_OI.shape;
   if (weight_OI.rank !== 2 || x.shape[x.rank - 1] !== inputs)
-    throw new ShapeError(`linear: ${formatShape(x.shape)} does not fit the weight ${formatShape(weight_OI.shape)} (out, in)`);
+    throw new ShapeError(
+      `linear: ${formatShape(x.shape)} does not fit the weight ${formatShape(weight_OI.shape)} (out, in)`,
+    );
   const rows = x.rank === 2 ? x.shape[0]! : x.shape.slice(0, -1).reduce<number>((n, _, axis) => n * x.dim(axis), 1);
   const y_NO = gemm(reshape(x, [rows, inputs!]), weight_OI, bias_O, { transB: true });
   return x.rank === 2 ? y_NO : reshape(y_NO, [...x.shape.slice(0, -1), outputs!]);

@@ -1,4 +1,4 @@
-import { formatShape, sameShape, ShapeError, sizeOf } from '../shape.ts';
+import { formatShape, ShapeError, sameShape, sizeOf } from '../shape.ts';
 import { apply, constant, type Tensor, withGradient } from '../tensor.ts';
 import { add, mul, sub } from './elementwise.ts';
 import { reshape } from './layout.ts';
@@ -46,13 +46,21 @@ export function layerNorm(x: Tensor, scale_D: Tensor, bias_D: Tensor, epsilon = 
 
 /** Group normalisation of x_BCHW over groups of consecutive channels, affine per channel (Wu & He 2018). */
 export function groupNorm(x_BCHW: Tensor, groups: number, scale_C: Tensor, bias_C: Tensor, epsilon = 1e-6): Tensor {
-  const [batch, channels, height, width] = [0, 1, 2, 3].map((axis) => x_BCHW.dim(axis)) as [number, number, number, number];
-  if (channels % groups !== 0) throw new ShapeError(`groupNorm: ${channels} channels do not divide into ${groups} groups`);
+  const [batch, channels, height, width] = [0, 1, 2, 3].map((axis) => x_BCHW.dim(axis)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  if (channels % groups !== 0)
+    throw new ShapeError(`groupNorm: ${channels} channels do not divide into ${groups} groups`);
   const rows = [batch * groups, (channels / groups) * height * width];
   const x_RM = reshape(x_BCHW, rows);
   const ones = constant(new Float32Array(sizeOf([rows[1]!])).fill(1), [rows[1]!]);
   const [plain_RM, , inverseStd_R1] = normalizeRows(x_RM, ones, null, epsilon);
-  const normal_RM = withGradient(plain_RM, [x_RM], (dNormal) => [normalizationGradient(dNormal, plain_RM, inverseStd_R1)]);
+  const normal_RM = withGradient(plain_RM, [x_RM], (dNormal) => [
+    normalizationGradient(dNormal, plain_RM, inverseStd_R1),
+  ]);
   const perChannel = (parameter: Tensor) => reshape(parameter, [1, channels, 1, 1]);
   return add(mul(reshape(normal_RM, x_BCHW.shape), perChannel(scale_C)), perChannel(bias_C));
 }

@@ -1,4 +1,4 @@
-import { type Dim, formatShape, normalizeAxis, sameShape, type Shape, ShapeError } from '../shape.ts';
+import { type Dim, formatShape, normalizeAxis, type Shape, ShapeError, sameShape } from '../shape.ts';
 import { apply1, int64s, type Tensor } from '../tensor.ts';
 import { div, equal, mul, where } from './elementwise.ts';
 import { broadcastTo, reshape } from './layout.ts';

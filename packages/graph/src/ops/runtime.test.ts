@@ -37,7 +37,10 @@ describe('ONNX Runtime agrees with the Float64 oracle, values and gradients, at 
       const want = expected[i]!.data;
       const got = actual[name]!.data as Float32Array;
       expect(again[name]!.data, 'two runs give the same bits').toEqual(got);
-      const scale = Math.max(1e-2, want.reduce((m, x) => Math.max(m, Math.abs(x)), 0));
+      const scale = Math.max(
+        1e-2,
+        want.reduce((m, x) => Math.max(m, Math.abs(x)), 0),
+      );
       let worst = 0;
       want.forEach((x, j) => {
         worst = Math.max(worst, Math.abs(x - got[j]!) / scale);

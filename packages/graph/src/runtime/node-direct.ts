@@ -1,7 +1,14 @@
 import * as ort from 'onnxruntime-node';
 import { encodeModel } from '../onnx/encode.ts';
 import type { OnnxModel, OnnxValueInfo } from '../onnx/model.ts';
-import { type Runtime, type Session, SessionError, type SessionOptions, type TensorValue, type TensorValues } from './session.ts';
+import {
+  type Runtime,
+  type Session,
+  SessionError,
+  type SessionOptions,
+  type TensorValue,
+  type TensorValues,
+} from './session.ts';
 
 const externalFile = 'weights.bin';
 
@@ -11,7 +18,9 @@ export function directRuntime(defaults: SessionOptions = {}): Runtime {
     device: 'cpu',
     createSession: async (model, options) => createSession(model, { ...defaults, ...options }),
     loadSession: async (bytes, options) => {
-      const session = await guard('loadSession', () => ort.InferenceSession.create(bytes, ortOptions({ ...defaults, ...options })));
+      const session = await guard('loadSession', () =>
+        ort.InferenceSession.create(bytes, ortOptions({ ...defaults, ...options })),
+      );
       return new DirectSession(session, null);
     },
     close: async () => {},
@@ -103,8 +112,10 @@ class DirectSession implements Session {
       await guard('run', () => this.#session.run(ortFeeds, ortFetches));
       return buffers;
     }
-    const results = await guard('run', () => this.#session.run(ortFeeds, (fetches as string[] | undefined) ?? [...this.outputNames]));
-    return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, valueOf(tensor)]));
+    const results = await guard('run', () =>
+      this.#session.run(ortFeeds, (fetches as string[] | undefined) ?? [...this.outputNames]),
+    );
+    return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensorValue(tensor)]));
   }
 
   async release(): Promise<void> {
@@ -120,6 +131,6 @@ function ortTensor(value: TensorValue): ort.Tensor {
   return new ort.Tensor(value.dtype, value.data as never, value.shape);
 }
 
-function valueOf(tensor: ort.Tensor): TensorValue {
+function tensorValue(tensor: ort.Tensor): TensorValue {
   return { dtype: tensor.type as TensorValue['dtype'], shape: tensor.dims, data: tensor.data as TensorValue['data'] };
 }

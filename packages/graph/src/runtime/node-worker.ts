@@ -43,8 +43,12 @@ class WorkerLink {
       if (reply.kind === 'error') waiting?.reject(new SessionError(reply.message));
       else waiting?.resolve(reply);
     });
-    this.#worker.on('error', (error) => this.#fail(new SessionError(`worker: the inference thread died: ${error.message}`)));
-    this.#worker.on('exit', (code) => this.#fail(new SessionError(`worker: the inference thread ended with code ${code}`)));
+    this.#worker.on('error', (error) =>
+      this.#fail(new SessionError(`worker: the inference thread died: ${error.message}`)),
+    );
+    this.#worker.on('exit', (code) =>
+      this.#fail(new SessionError(`worker: the inference thread ended with code ${code}`)),
+    );
     this.#worker.unref();
   }
 
@@ -76,7 +80,10 @@ class WorkerSession implements Session {
   readonly #link: WorkerLink;
   readonly #id: number;
 
-  constructor(link: WorkerLink, opened: { session: number; inputNames: readonly string[]; outputNames: readonly string[] }) {
+  constructor(
+    link: WorkerLink,
+    opened: { session: number; inputNames: readonly string[]; outputNames: readonly string[] },
+  ) {
     this.#link = link;
     this.#id = opened.session;
     this.inputNames = opened.inputNames;

@@ -35,7 +35,30 @@ export interface KernelDistance {
 }
 
 /**
- * Squared maximum mean discrepancy of two sets of M samples under k(x, y) = (γ·x·y + c)^degree, in float64.
+ * Kernel values k(x, y) = (γ·x·y + c)^degree of all pairs, float64 [rows of first, rows of second].
+ *
+ * @throws RangeError when the sets have different numbers of features.
+ */
+export function polynomialKernel(
+  first: FeatureMatrix,
+  second: FeatureMatrix,
+  { degree = 3, gamma = 1 / first.columns, coef0 = 1 }: PolynomialKernel = {},
+): Float64Array {
+  const d = first.columns;
+  if (second.columns !== d)
+    throw new RangeError(`polynomialKernel: expected equal numbers of features, got ${d} and ${second.columns}`);
+  const values = new Float64Array(first.rows * second.rows);
+  for (let i = 0, at = 0; i < first.rows; i++)
+    for (let j = 0; j < second.rows; j++, at++) {
+      let product = 0;
+      for (let k = 0, x = i * d, y = j * d; k < d; k++, x++, y++) product += first.data[x]! * second.data[y]!;
+      values[at] = (gamma * product + coef0) ** degree;
+    }
+  return values;
+}
+
+/**
+ * Squared maximum mean discrepancy of two sets of M samples under `polynomialKernel`, in float64.
  * `unbiased`: sums within a set leave out i = j and divide by M(M−1), the cross term divides by M² (torch-fidelity's
  * default, quirks: KID). `biased`: all divide by M². `u-statistic`: the cross term too leaves out i = j.
  *
@@ -45,7 +68,7 @@ export function polynomialMmd2(
   first: FeatureMatrix,
   second: FeatureMatrix,
   estimator: (typeof mmdEstimators)[number] = 'unbiased',
-  { degree = 3, gamma = 1 / first.columns, coef0 = 1 }: PolynomialKernel = {},
+  kernel: PolynomialKernel = {},
 ): number {
   const [m, d] = [first.rows, first.columns];
   if (second.rows !== m || second.columns !== d)
@@ -54,15 +77,10 @@ export function polynomialMmd2(
     );
   if (m < 2) throw new RangeError(`polynomialMmd2: expected at least 2 samples in each set, got ${m}`);
   const sums = (a: FeatureMatrix, b: FeatureMatrix) => {
+    const values = polynomialKernel(a, b, kernel);
     let [all, diagonal] = [0, 0];
-    for (let i = 0; i < m; i++)
-      for (let j = 0; j < m; j++) {
-        let product = 0;
-        for (let k = 0, ai = i * d, bj = j * d; k < d; k++, ai++, bj++) product += a.data[ai]! * b.data[bj]!;
-        const value = (gamma * product + coef0) ** degree;
-        all += value;
-        if (i === j) diagonal += value;
-      }
+    for (const value of values) all += value;
+    for (let i = 0; i < m; i++) diagonal += values[i * m + i]!;
     return { all, unpaired: all - diagonal };
   };
   const [within1, within2, across] = [sums(first, first), sums(second, second), sums(first, second)];

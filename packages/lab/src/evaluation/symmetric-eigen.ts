@@ -25,7 +25,8 @@ export function symmetricEigen(matrix: Float64Array, n: number, options: { vecto
   implicitQl(diagonal, offDiagonal, basis, n);
   const order = Array.from(diagonal.keys()).sort((a, b) => diagonal[a]! - diagonal[b]!);
   const vectors = new Float64Array(basis.length);
-  if (options.vectors) order.forEach((from, to) => vectors.set(basis.subarray(from * n, (from + 1) * n), to * n));
+  if (options.vectors)
+    for (const [to, from] of order.entries()) vectors.set(basis.subarray(from * n, (from + 1) * n), to * n);
   return { values: Float64Array.from(order, (i) => diagonal[i]!), vectors };
 }
 

@@ -23,8 +23,13 @@ export async function trainBackbone(
   const balance = add(t2i.balance, mmu.balance);
   const loss = add(add(t2i.loss, mul(mmu.loss, stage.mmuCoefficient)), mul(balance, stage.balanceCoefficient));
   const state = new FlatState(root.specs()).initialize(context.recipe.seed);
-  context.loop.onEvent({ kind: 'log', text: `${(state.parameterCount / 1e6).toFixed(2)} M parameters in backbone and experts` });
-  const graph = await TrainGraph.compile(loss, { d3diff: t2i.loss, answers: mmu.loss, balance }, root, state, { runtime });
+  context.loop.onEvent({
+    kind: 'log',
+    text: `${(state.parameterCount / 1e6).toFixed(2)} M parameters in backbone and experts`,
+  });
+  const graph = await TrainGraph.compile(loss, { d3diff: t2i.loss, answers: mmu.loss, balance }, root, state, {
+    runtime,
+  });
   const batches = new SequenceBatches(config, tokenizer, faces, labels, stage, new Philox(context.recipe.seed, 3));
   const tokens = imageTokens(config);
   await trainLoop({
@@ -32,8 +37,13 @@ export async function trainBackbone(
     stage: 'backbone',
     graph,
     settings: stage,
-    tokensPerStep: stage.t2iBatch * (config.promptTokens + tokens + 3) + stage.mmuBatch * (config.answerTokens + tokens + 3),
-    metrics: (outputs) => ({ d3diff: outputs.d3diff![0]!, answers: outputs.answers![0]!, balance: outputs.balance![0]! / 2 }),
+    tokensPerStep:
+      stage.t2iBatch * (config.promptTokens + tokens + 3) + stage.mmuBatch * (config.answerTokens + tokens + 3),
+    metrics: (outputs) => ({
+      d3diff: outputs.d3diff![0]!,
+      answers: outputs.answers![0]!,
+      balance: outputs.balance![0]! / 2,
+    }),
     batch: () => batches.next(),
   });
   await graph.release();

@@ -1,6 +1,6 @@
 import { featureModel, imageTokens, type ModelConfig, tokenizeModel } from '@unif2ace/core';
 import type { Runtime } from '@unif2ace/graph';
-import { facePixels, type Faces } from './face-batches.ts';
+import { type Faces, facePixels } from './face-batches.ts';
 
 /** What the frozen parts make of every face; entry 2·face is the face as it is, 2·face + 1 its mirror image. */
 export interface EncodedFaces {
@@ -32,7 +32,9 @@ export async function encodeFaces(
     const { codes } = await tokenize.run({ pixels: facePixels(images.forTokenizer, chosen, flipped) });
     const found = await features.run({ pixels: facePixels(images.forEncoder, chosen, flipped) });
     const rows = (data: unknown, row: number) =>
-      Array.from({ length: Math.min(batch, 2 * count - first) }, (_, i) => (data as Float32Array).slice(i * row, (i + 1) * row));
+      Array.from({ length: Math.min(batch, 2 * count - first) }, (_, i) =>
+        (data as Float32Array).slice(i * row, (i + 1) * row),
+      );
     encoded.codes.push(...(rows(codes!.data, tokens) as unknown as Int32Array[]));
     encoded.face.push(...rows(found.face!.data, face.tokens * face.width));
     encoded.clip.push(...rows(found.clip!.data, clip.tokens * clip.width));

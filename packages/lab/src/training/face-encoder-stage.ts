@@ -1,7 +1,25 @@
 import { faceCnn, type ModelConfig, modelScopes } from '@unif2ace/core';
-import { abs, add, exp, FlatState, float32, input, linear, log, maximum, mul, neg, ParamScope, Philox, reduceMean, type Runtime, sub, type Tensor } from '@unif2ace/graph';
+import {
+  abs,
+  add,
+  exp,
+  FlatState,
+  float32,
+  input,
+  linear,
+  log,
+  maximum,
+  mul,
+  neg,
+  ParamScope,
+  Philox,
+  type Runtime,
+  reduceMean,
+  sub,
+  type Tensor,
+} from '@unif2ace/graph';
 import { type Attributes, attributeNames, unspokenAttributes } from '../data/grammar/attributes.ts';
-import { FaceOrder, facePixels, type Faces } from './face-batches.ts';
+import { FaceOrder, type Faces, facePixels } from './face-batches.ts';
 import { trainLoop } from './loop.ts';
 import type { StageContext } from './stage.ts';
 import { TrainGraph } from './train-graph.ts';
@@ -18,10 +36,20 @@ function binaryCrossEntropy(logits: Tensor, labels: Tensor): Tensor {
  * Trains the face encoder to tell the spoken attributes of training identities; the classifier on top is thrown away,
  * the embedding and the patch features below it are kept.
  */
-export async function trainFaceEncoder(context: StageContext, config: ModelConfig, faces: Faces, labels: readonly Attributes[], runtime: Runtime): Promise<FlatState> {
+export async function trainFaceEncoder(
+  context: StageContext,
+  config: ModelConfig,
+  faces: Faces,
+  labels: readonly Attributes[],
+  runtime: Runtime,
+): Promise<FlatState> {
   const { batch } = context.recipe.faceEncoder;
   const root = new ParamScope();
-  const { face_BF } = faceCnn(modelScopes(root).faceEncoder, config.faceEncoder, input('pixels', [batch, 3, faces.size, faces.size]));
+  const { face_BF } = faceCnn(
+    modelScopes(root).faceEncoder,
+    config.faceEncoder,
+    input('pixels', [batch, 3, faces.size, faces.size]),
+  );
   const head = root.at('attribute_head');
   const init = { kind: 'fanInUniform' as const, fanIn: config.faceEncoder.width };
   const logits = linear(
@@ -45,7 +73,11 @@ export async function trainFaceEncoder(context: StageContext, config: ModelConfi
       const chosen = order.next(batch);
       const truth = chosen.flatMap((face) => learnt.map((name) => Number(labels[face]![name])));
       return {
-        pixels: facePixels(faces, chosen, chosen.map(() => random.uniform() < 0.5)),
+        pixels: facePixels(
+          faces,
+          chosen,
+          chosen.map(() => random.uniform() < 0.5),
+        ),
         labels: float32(Float32Array.from(truth), [batch, learnt.length]),
       };
     },

@@ -32,7 +32,7 @@ export interface LoopRun {
 const reportEveryMs = 500;
 
 /** Biases and norms are not decayed. */
-export function isUndecayed(_name: string, shape: readonly number[]): boolean {
+function isUndecayed(_name: string, shape: readonly number[]): boolean {
   return shape.length < 2;
 }
 
@@ -57,7 +57,9 @@ export async function trainLoop(run: LoopRun): Promise<void> {
     const outputs = await graph.run(run.batch(step));
     const loss = outputs.loss![0]!;
     if (!Number.isFinite(loss))
-      throw new TrainError(`train: ${stage} step ${step}: expected a finite loss, got ${loss}; try a lower learning rate than ${settings.learningRate}`);
+      throw new TrainError(
+        `train: ${stage} step ${step}: expected a finite loss, got ${loss}; try a lower learning rate than ${settings.learningRate}`,
+      );
     clipGradNorm(state.grads, settings.clipNorm);
     optimizer.learningRate = learningRate(schedule, step + 1, { base: settings.learningRate });
     optimizer.step();

@@ -27,7 +27,9 @@ export function learningRate(schedule: LrSchedule, step: number, { base, riseAga
     case 'cosine':
       return base * Math.max(0, 0.5 * (1 + Math.cos(Math.PI * (schedule.cycles ?? 0.5) * 2 * progress)));
     case 'cosine_with_restarts':
-      return progress >= 1 ? 0 : base * Math.max(0, 0.5 * (1 + Math.cos(Math.PI * (((schedule.cycles ?? 1) * progress) % 1))));
+      return progress >= 1
+        ? 0
+        : base * Math.max(0, 0.5 * (1 + Math.cos(Math.PI * (((schedule.cycles ?? 1) * progress) % 1))));
     case 'polynomial': {
       const end = schedule.end ?? 1e-7;
       return progress > 1 ? end : end + (base - end) * (1 - progress) ** (schedule.power ?? 1);

@@ -1,7 +1,15 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createTextTokenizer, decodeFloat32, describeQuestion, type ModelConfig, questionPrompt, readSafetensors, type TokenizerJson } from '@unif2ace/core';
+import {
+  createTextTokenizer,
+  decodeFloat32,
+  describeQuestion,
+  type ModelConfig,
+  questionPrompt,
+  readSafetensors,
+  type TokenizerJson,
+} from '@unif2ace/core';
 import { saveModel, writeFileAtomic, writeSafetensorsFile } from '@unif2ace/core/node';
 import { type FlatState, Philox, type Runtime } from '@unif2ace/graph';
 import { directRuntime } from '@unif2ace/graph/node';
@@ -37,7 +45,10 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<Mo
   const context: StageContext = { recipe, loop: { onEvent, ...(signal && { signal }) } };
   const all = await readCelebA(options.dataFolder);
   const records = all.filter(({ split }) => split === 'train');
-  if (records.length === 0) throw new TrainError(`train: expected faces of training identities in ${options.dataFolder}, got none; try another folder`);
+  if (records.length === 0)
+    throw new TrainError(
+      `train: expected faces of training identities in ${options.dataFolder}, got none; try another folder`,
+    );
   await mkdir(join(out, 'stages'), { recursive: true });
   const stages = new StageStore(join(out, 'stages'), options.resume ?? false, onEvent);
 
@@ -55,7 +66,9 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<Mo
     for (const [name, data] of part) weights.set(name, data);
   };
   collect(await stages.weights('face-encoder', () => trainFaceEncoder(context, config, forEncoder, labels, runtime)));
-  collect(await stages.weights('tokenizer', () => trainTokenizer(context, config, forTokenizer, records.length, runtime)));
+  collect(
+    await stages.weights('tokenizer', () => trainTokenizer(context, config, forTokenizer, records.length, runtime)),
+  );
   onEvent({ kind: 'stage', name: 'encode', detail: 'codes and features of all faces and their mirror images' });
   const encoded = await encodeFaces(config, weights, { forTokenizer, forEncoder }, records.length, runtime);
   collect(await stages.weights('backbone', () => trainBackbone(context, config, tokenizer, encoded, labels, runtime)));
@@ -71,11 +84,13 @@ function missing(name: string): never {
 /** The text tokenizer, trained on what the grammar says about the training faces. */
 function textTokenizer(recipe: Recipe, records: readonly FaceRecord[]): TokenizerJson {
   const random = new Philox(recipe.seed, 4);
-  const texts = records.slice(0, 4000).flatMap(({ attributes }) => [
-    captionFace(attributes, random).text,
-    ` ${captionFace(attributes, random, 'medium').text}`,
-    ...questionsAbout(attributes, random).flatMap(({ question, answer }) => [questionPrompt(question), ` ${answer}`]),
-  ]);
+  const texts = records
+    .slice(0, 4000)
+    .flatMap(({ attributes }) => [
+      captionFace(attributes, random).text,
+      ` ${captionFace(attributes, random, 'medium').text}`,
+      ...questionsAbout(attributes, random).flatMap(({ question, answer }) => [questionPrompt(question), ` ${answer}`]),
+    ]);
   texts.push(questionPrompt(describeQuestion));
   return trainBpe(texts, { vocabSize: recipe.textVocabSize }).json;
 }
@@ -115,7 +130,12 @@ class StageStore {
     }
     this.#onEvent({ kind: 'stage', name, detail: '' });
     const state = await train();
-    const tensors = state.specs.map((spec) => ({ name: spec.name, shape: spec.shape, dtype: 'F32' as const, data: state.param(spec.name) }));
+    const tensors = state.specs.map((spec) => ({
+      name: spec.name,
+      shape: spec.shape,
+      dtype: 'F32' as const,
+      data: state.param(spec.name),
+    }));
     await writeSafetensorsFile(file, tensors);
     return new Map(tensors.map(({ name: key, data }) => [key, data]));
   }

@@ -7,8 +7,8 @@ import {
   ignoreLabel,
   imageTokens,
   layoutOf,
-  mmuVisibility,
   type ModelConfig,
+  mmuVisibility,
   questionPrompt,
   type SpecialTokens,
   type TextTokenizer,
@@ -17,8 +17,8 @@ import {
   tokenWeight,
 } from '@unif2ace/core';
 import { float32, int32, type Philox, type TensorValues } from '@unif2ace/graph';
-import { captionFace } from '../data/grammar/caption.ts';
 import type { Attributes } from '../data/grammar/attributes.ts';
+import { captionFace } from '../data/grammar/caption.ts';
 import { QuestionBank } from '../data/grammar/questions.ts';
 import type { EncodedFaces } from './encode-faces.ts';
 import { FaceOrder } from './face-batches.ts';
@@ -45,7 +45,14 @@ export class SequenceBatches {
   readonly #order: FaceOrder;
   readonly #captionOrder: FaceOrder;
 
-  constructor(config: ModelConfig, tokenizer: TextTokenizer, faces: EncodedFaces, labels: readonly Attributes[], stage: ModelStage, random: Philox) {
+  constructor(
+    config: ModelConfig,
+    tokenizer: TextTokenizer,
+    faces: EncodedFaces,
+    labels: readonly Attributes[],
+    stage: ModelStage,
+    random: Philox,
+  ) {
     this.#config = config;
     this.#layout = layoutOf(config);
     this.#tokenizer = tokenizer;
@@ -87,10 +94,16 @@ export class SequenceBatches {
       const { ids } = t2iSequence(this.#layout, text, this.#config.promptTokens, image, image, dropped);
       ratios.push(count / tokens);
       const normalized = loss.parameterization === 'normalized';
-      const weight = tokenWeight(count, tokens, { ...loss, ...(!normalized && { terms: 'maskOnly' as const }) }) / t2iBatch;
+      const weight =
+        tokenWeight(count, tokens, { ...loss, ...(!normalized && { terms: 'maskOnly' as const }) }) / t2iBatch;
       const score = tokenWeight(count, tokens, { ...loss, terms: 'scoreOnly' }) / t2iBatch;
       scoreWeights.push(...Array.from(masked, (m) => m * score));
-      return { ids, targets: [...codes], weights: Array.from(masked, (m) => m * weight), visible: t2iVisibility(this.#layout, ids) };
+      return {
+        ids,
+        targets: [...codes],
+        weights: Array.from(masked, (m) => m * weight),
+        visible: t2iVisibility(this.#layout, ids),
+      };
     });
     return {
       ...this.#pack('t2i', rows),
@@ -110,7 +123,13 @@ export class SequenceBatches {
       const drawn = b % 2 === 0 ? this.#caption() : this.#question();
       const entry = this.#entry(drawn.face);
       entries.push(entry);
-      const { ids, labels } = answerSequence(this.#layout, this.#ids(entry), drawn.question, drawn.answer, this.#config.answerTokens);
+      const { ids, labels } = answerSequence(
+        this.#layout,
+        this.#ids(entry),
+        drawn.question,
+        drawn.answer,
+        this.#config.answerTokens,
+      );
       const counted = labels.slice(prefix);
       return {
         ids,
@@ -170,10 +189,7 @@ export class SequenceBatches {
         [batch * length],
       ),
       [`${task}.targets`]: int32(targets, [targets.length]),
-      [`${task}.weights`]: float32(
-        Float32Array.from(rows.flatMap((row) => row.weights)),
-        [targets.length],
-      ),
+      [`${task}.weights`]: float32(Float32Array.from(rows.flatMap((row) => row.weights)), [targets.length]),
     };
   }
 }

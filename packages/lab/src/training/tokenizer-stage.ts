@@ -1,12 +1,25 @@
-import { lookupFreeQuantize, magvitDecoder, magvitEncoder, type ModelConfig, modelScopes, quantizerLosses } from '@unif2ace/core';
-import { add, FlatState, input, ParamScope, Philox, reduceMean, type Runtime, square, sub } from '@unif2ace/graph';
-import { FaceOrder, facePixels, type Faces } from './face-batches.ts';
+import {
+  lookupFreeQuantize,
+  type ModelConfig,
+  magvitDecoder,
+  magvitEncoder,
+  modelScopes,
+  quantizerLosses,
+} from '@unif2ace/core';
+import { add, FlatState, input, ParamScope, Philox, type Runtime, reduceMean, square, sub } from '@unif2ace/graph';
+import { FaceOrder, type Faces, facePixels } from './face-batches.ts';
 import { trainLoop } from './loop.ts';
 import type { StageContext } from './stage.ts';
 import { TrainGraph } from './train-graph.ts';
 
 /** Trains the image tokenizer: mean squared error, commitment and entropy through the straight-through estimator. */
-export async function trainTokenizer(context: StageContext, config: ModelConfig, faces: Faces, count: number, runtime: Runtime): Promise<FlatState> {
+export async function trainTokenizer(
+  context: StageContext,
+  config: ModelConfig,
+  faces: Faces,
+  count: number,
+  runtime: Runtime,
+): Promise<FlatState> {
   const { batch } = context.recipe.tokenizer;
   const root = new ParamScope();
   const { tokenizer } = modelScopes(root);
@@ -17,7 +30,13 @@ export async function trainTokenizer(context: StageContext, config: ModelConfig,
   const mse = reduceMean(square(sub(pixels_BCHW, pixels)));
   const { commitment, entropy } = quantizerLosses(config.tokenizer, z_BCHW, codes_BCHW);
   const state = new FlatState(root.specs()).initialize(context.recipe.seed);
-  const graph = await TrainGraph.compile(add(mse, add(commitment, entropy)), { mse, commitment, entropy }, root, state, { runtime });
+  const graph = await TrainGraph.compile(
+    add(mse, add(commitment, entropy)),
+    { mse, commitment, entropy },
+    root,
+    state,
+    { runtime },
+  );
   const random = new Philox(context.recipe.seed, 2);
   const order = new FaceOrder(
     Array.from({ length: count }, (_, i) => i),
@@ -30,10 +49,20 @@ export async function trainTokenizer(context: StageContext, config: ModelConfig,
     settings: context.recipe.tokenizer,
     tokensPerStep: batch * (z_BCHW.dim(2) * z_BCHW.dim(3)),
     // pixels span 2, so the peak is 4 in mean squared error
-    metrics: (outputs) => ({ psnrDb: 10 * Math.log10(4 / outputs.mse![0]!), commitment: outputs.commitment![0]!, entropy: outputs.entropy![0]! }),
+    metrics: (outputs) => ({
+      psnrDb: 10 * Math.log10(4 / outputs.mse![0]!),
+      commitment: outputs.commitment![0]!,
+      entropy: outputs.entropy![0]!,
+    }),
     batch: () => {
       const chosen = order.next(batch);
-      return { pixels: facePixels(faces, chosen, chosen.map(() => random.uniform() < 0.5)) };
+      return {
+        pixels: facePixels(
+          faces,
+          chosen,
+          chosen.map(() => random.uniform() < 0.5),
+        ),
+      };
     },
   });
   await graph.release();

@@ -1,6 +1,6 @@
 import {
   buildModel,
-  FlatState,
+  type FlatState,
   gradients,
   type ParamScope,
   type Runtime,
@@ -42,7 +42,7 @@ export class TrainGraph {
     state: FlatState,
     options: TrainGraphOptions,
   ): Promise<TrainGraph> {
-    const trained = scope.specs().flatMap((spec, i) => (options.trainable?.(spec.name) ?? true ? [{ spec, i }] : []));
+    const trained = scope.specs().flatMap((spec, i) => ((options.trainable?.(spec.name) ?? true) ? [{ spec, i }] : []));
     const tensors = scope.tensors();
     const dParameters = gradients(
       loss,

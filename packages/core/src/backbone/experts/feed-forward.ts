@@ -14,7 +14,11 @@ export function feedForward(scope: ParamScope, form: ExpertForm, rows_nD: Tensor
   const width = rows_nD.dim(1);
   const project = (name: string, x: Tensor, outputs: number) => denseLayer(scope.at(name), x, outputs, { bias: false });
   if (form === 'swiglu')
-    return project('down_proj', mul(swish(project('gate_proj', rows_nD, hidden)), project('up_proj', rows_nD, hidden)), width);
+    return project(
+      'down_proj',
+      mul(swish(project('gate_proj', rows_nD, hidden)), project('up_proj', rows_nD, hidden)),
+      width,
+    );
   const [gate, up] = split(project('up_proj', rows_nD, 2 * hidden), [hidden, hidden], 1);
   return project('down_proj', mul(swish(gate!), up!), width);
 }

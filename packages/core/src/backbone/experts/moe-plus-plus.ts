@@ -1,7 +1,7 @@
 import { add, mul, type ParamScope, reshape, slice, softmax, sparseExperts, type Tensor } from '@unif2ace/graph';
 import { denseLayer } from '../linear.ts';
 import { feedForward } from './feed-forward.ts';
-import { type Routed, router, type RouterConfig } from './router.ts';
+import { type Routed, type RouterConfig, router } from './router.ts';
 import { zeroExpert } from './token-moe.ts';
 
 /** Token-level MoE++ layer: MLP experts, then constant experts, one copy and one zero expert (arXiv 2410.07348). */

@@ -27,7 +27,13 @@ export type ResamplerConfig = z.infer<typeof ResamplerConfig>;
 const epsilon = 1e-5;
 
 /** features_BMF → [B, queries, outputs]: learnt queries attend to the features and to themselves. */
-export function resampler(scope: ParamScope, config: ResamplerConfig, features_BMF: Tensor, queries: number, outputs: number): Tensor {
+export function resampler(
+  scope: ParamScope,
+  config: ResamplerConfig,
+  features_BMF: Tensor,
+  queries: number,
+  outputs: number,
+): Tensor {
   const { width } = config;
   const batch = features_BMF.dim(0);
   const latents = scope.param('latents', [1, queries, width], { kind: 'normal', std: 1 / Math.sqrt(width) });
@@ -37,7 +43,12 @@ export function resampler(scope: ParamScope, config: ResamplerConfig, features_B
     const block = scope.at('layers').at(layer);
     x_BQR = add(x_BQR, perceiverAttention(block.at(0), config, x_BQR, context_BMR));
     const ff = block.at(1);
-    const inner = denseLayer(ff.at(1), normLayer(ff.at(0), x_BQR, epsilon), Math.round(width * config.feedForwardFactor), { bias: false });
+    const inner = denseLayer(
+      ff.at(1),
+      normLayer(ff.at(0), x_BQR, epsilon),
+      Math.round(width * config.feedForwardFactor),
+      { bias: false },
+    );
     x_BQR = add(x_BQR, denseLayer(ff.at(3), geluErf(inner), width, { bias: false }));
   }
   return normLayer(scope.at('norm_out'), denseLayer(scope.at('proj_out'), x_BQR, outputs), epsilon);

@@ -1,15 +1,16 @@
 import {
   add,
+  arange,
+  constant,
   div,
   equal,
   mul,
   type ParamScope,
+  type Routing,
   reduceMax,
   reduceMean,
   reduceSum,
   reshape,
-  type Routing,
-  arange,
   routeArgMax,
   routeTopK,
   softmax,
@@ -19,7 +20,6 @@ import {
   type Tensor,
   tanh,
   where,
-  constant,
 } from '@unif2ace/graph';
 import { z } from 'zod';
 import { denseLayer } from '../linear.ts';

@@ -5,10 +5,10 @@ import {
   equal,
   mul,
   type ParamScope,
+  type Routing,
   reduceMean,
   reduceSum,
   reshape,
-  type Routing,
   slice,
   softmax,
   sub,
@@ -17,7 +17,7 @@ import {
 } from '@unif2ace/graph';
 import { z } from 'zod';
 import { denseLayer } from '../linear.ts';
-import { router, type RoutingMode } from './router.ts';
+import { type RoutingMode, router } from './router.ts';
 
 // B sequences, N image positions, D width, E experts, K chosen
 
@@ -80,11 +80,18 @@ export function sequenceMoe(
   // copies of the same map share one product
   const parts: Tensor[] = [];
   const copies = experts.flatMap((kind, e) => (kind === 'copy' ? [gateOf(e)] : []));
-  if (copies.length > 0) parts.push(mul(x_BND, copies.reduce((a, b) => add(a, b))));
+  if (copies.length > 0)
+    parts.push(
+      mul(
+        x_BND,
+        copies.reduce((a, b) => add(a, b)),
+      ),
+    );
   experts.forEach((kind, e) => {
     if (kind === 'copy' || kind === 'zero') return;
     const feature_BND = features[kind];
-    if (!feature_BND) throw new Error(`sequenceMoe: expert ${kind} needs its feature; pass one or leave the expert out`);
+    if (!feature_BND)
+      throw new Error(`sequenceMoe: expert ${kind} needs its feature; pass one or leave the expert out`);
     parts.push(mul(blend(scope.at('experts').at(e), config.mix, x_BND, feature_BND), gateOf(e)));
   });
   const y_BND = parts.length > 0 ? parts.reduce((a, b) => add(a, b)) : mul(x_BND, 0);

@@ -4,14 +4,14 @@ import {
   denseExperts,
   mul,
   type ParamScope,
-  reshape,
   type Routing,
+  reshape,
   sparseExperts,
   type Tensor,
 } from '@unif2ace/graph';
 import { z } from 'zod';
 import { feedForward } from './feed-forward.ts';
-import { router, RouterConfig, type RoutingMode } from './router.ts';
+import { RouterConfig, type RoutingMode, router } from './router.ts';
 
 // B batch, L positions, D width, T = B·L tokens, E experts
 

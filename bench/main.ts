@@ -1,0 +1,129 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { cpus, loadavg } from 'node:os';
+import { join } from 'node:path';
+import { median, Side } from './side.ts';
+
+// Times our engine against Debian's python3-torch where that is installed, repetitions interleaved, medians and ratios.
+// usage: npm run bench -- [CASE…] [--repetitions N] [--full]   (--full: decode through all 24 layers, 6 GB a side)
+
+interface Plan {
+  name: string;
+  /** What our time is compared with, besides the peer. */
+  against?: string;
+}
+
+const folder = import.meta.dirname;
+const plans: Plan[] = [
+  { name: 'gpt_step' },
+  { name: 'conv' },
+  { name: 'moe', against: 'moe_dense' },
+  { name: 'decode_small' },
+];
+
+interface Result {
+  case: string;
+  oursMs: number;
+  oursMinMs: number;
+  oursPeakMiB: number;
+  /** Torch as installed, and with OMP_WAIT_POLICY=PASSIVE, which keeps its two thread pools apart. */
+  peer: {
+    setting: 'installed' | 'passive';
+    ms: number;
+    minMs: number;
+    peakMiB: number;
+    ratio: number;
+    memoryRatio: number;
+  }[];
+  own: { case: string; ms: number; ratio: number } | null;
+}
+
+async function runCase(plan: Plan, repetitions: number): Promise<Result> {
+  const ours = (await Side.start('npx', ['tsx', '--conditions=source', join(folder, 'ours.ts')]))!;
+  const python = [join(folder, 'peer', 'peer.py')];
+  const peers = [
+    { setting: 'installed' as const, started: await Side.start('/usr/bin/python3', python, { PEER_WAIT: 'default' }) },
+    { setting: 'passive' as const, started: await Side.start('/usr/bin/python3', python) },
+  ].flatMap(({ setting, started }) => (started ? [{ setting, side: started.side }] : []));
+  const other = plan.against
+    ? (await Side.start('npx', ['tsx', '--conditions=source', join(folder, 'ours.ts')]))!
+    : null;
+
+  const sides = [
+    { key: 'ours', side: ours.side, name: plan.name },
+    ...peers.map(({ setting, side }) => ({ key: setting as string, side, name: plan.name })),
+    ...(other ? [{ key: 'own', side: other.side, name: plan.against! }] : []),
+  ];
+  const times: Record<string, number[]> = {};
+  const memory: Record<string, number> = {};
+  for (let repetition = 0; repetition < repetitions; repetition++)
+    for (const { key, side, name } of sides) {
+      const reply = await side.repeat(name, repetition === 0 ? 2 : 0);
+      const list = times[key] ?? [];
+      times[key] = list;
+      list.push(reply.ms);
+      memory[key] = reply.peakRssMiB;
+    }
+  for (const { side } of sides) await side.close();
+  const oursMs = median(times.ours!);
+  return {
+    case: plan.name,
+    oursMs,
+    oursMinMs: Math.min(...times.ours!),
+    oursPeakMiB: memory.ours!,
+    peer: peers.map(({ setting }) => ({
+      setting,
+      ms: median(times[setting]!),
+      minMs: Math.min(...times[setting]!),
+      peakMiB: memory[setting]!,
+      ratio: oursMs / median(times[setting]!),
+      memoryRatio: memory.ours! / memory[setting]!,
+    })),
+    own: plan.against ? { case: plan.against, ms: median(times.own!), ratio: oursMs / median(times.own!) } : null,
+  };
+}
+
+function line(result: Result): string {
+  const ms = (value: number) => `${value.toFixed(1)} ms`;
+  const parts = [
+    `${result.case.padEnd(13)} ours ${ms(result.oursMs)} (min ${ms(result.oursMinMs)}, ${result.oursPeakMiB.toFixed(0)} MiB)`,
+  ];
+  for (const peer of result.peer)
+    parts.push(
+      `torch ${peer.setting} ${ms(peer.ms)} (${peer.peakMiB.toFixed(0)} MiB): time × ${peer.ratio.toFixed(2)}, memory × ${peer.memoryRatio.toFixed(2)}`,
+    );
+  if (result.own) parts.push(`${result.own.case} ${ms(result.own.ms)}: × ${result.own.ratio.toFixed(2)}`);
+  return parts.join('\n              ');
+}
+
+const args = process.argv.slice(2);
+const at = args.indexOf('--repetitions');
+const repetitions = at >= 0 ? Number(args[at + 1]) : 9;
+if (!Number.isInteger(repetitions) || repetitions < 1) {
+  console.error(`bench: --repetitions: expected a whole number from 1 on, got ${args[at + 1]}`);
+  process.exit(2);
+}
+const all = args.includes('--full') ? [...plans, { name: 'decode' }] : plans;
+const wanted = args.filter((arg, i) => !arg.startsWith('--') && (at < 0 || i !== at + 1));
+const unknown = wanted.find((name) => !all.some((plan) => plan.name === name));
+if (unknown) {
+  console.error(`bench: unknown case ${unknown}; expected one of ${all.map(({ name }) => name).join(', ')}`);
+  process.exit(2);
+}
+const results: Result[] = [];
+console.log(
+  `${cpus().length} cores, load ${loadavg()[0]!.toFixed(2)}, medians of ${repetitions} interleaved repetitions`,
+);
+for (const plan of all.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
+  const result = await runCase(plan, repetitions);
+  if (results.length === 0 && result.peer.length === 0)
+    console.log('python3-torch is not installed: our own figures alone');
+  results.push(result);
+  console.log(line(result));
+}
+await mkdir(join(folder, '..', 'out'), { recursive: true });
+const file = join(folder, '..', 'out', 'bench.json');
+await writeFile(
+  file,
+  `${JSON.stringify({ date: new Date().toISOString(), cores: cpus().length, load: loadavg(), repetitions, results }, null, 2)}\n`,
+);
+console.log(`written: ${file}`);

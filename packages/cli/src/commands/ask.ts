@@ -1,0 +1,49 @@
+import { resolve } from 'node:path';
+import { decodeImage } from '@unif2ace/core/node';
+import type { Command } from 'commander';
+import { z } from 'zod';
+import type { Environment } from '../environment.ts';
+import { CommandError } from '../errors.ts';
+import { modelDocument, withModel } from '../model.ts';
+import { addModelOptions, modelOptions, parseOptions } from '../options.ts';
+import { writeJson } from '../output.ts';
+
+const Options = z.object(modelOptions);
+
+export function addAsk(program: Command, env: Environment): void {
+  const command = program
+    .command('ask')
+    .description('answer a question about a face')
+    .argument('<image>', 'a photo of one face')
+    .argument('<question>', 'for example "Is the person smiling?"');
+  addModelOptions(command).action((image: string, question: string, raw: Record<string, unknown>) => {
+    const options = parseOptions('ask', Options, raw);
+    if (question.trim() === '')
+      throw new CommandError('question', 'words', 'an empty text', '"Is the person smiling?"');
+    return answer(env, image, question, options);
+  });
+}
+
+/** Writes the answer as it comes; with --json, once, as a document. */
+export async function answer(
+  env: Environment,
+  image: string,
+  question: string | null,
+  options: z.output<typeof Options>,
+): Promise<void> {
+  const photo = await decodeImage(resolve(env.cwd, image), { name: image });
+  await withModel(env, options, async (model) => {
+    const startMs = performance.now();
+    const { face } = model;
+    const signal = { signal: env.signal };
+    const pieces = question === null ? face.describe(photo, signal) : face.ask(photo, question, signal);
+    let next = await pieces.next();
+    for (; !next.done; next = await pieces.next()) if (!options.json) env.stdout.write(next.value);
+    const text = next.value;
+    const elapsedMs = Math.round(performance.now() - startMs);
+    if (!options.json) env.stdout.write('\n');
+    else if (question === null)
+      writeJson(env, { image, description: text, model: modelDocument(model), device: face.device, elapsedMs });
+    else writeJson(env, { image, question, answer: text, model: modelDocument(model), device: face.device, elapsedMs });
+  });
+}

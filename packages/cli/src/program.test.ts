@@ -1,0 +1,557 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { encodePng, layoutOf, MagvitConfig, ModelConfig, pixelImage, psnr, readGeneration } from '@unif2ace/core';
+import { decodeImage, saveModel } from '@unif2ace/core/node';
+import { initialize, Philox, sizeOf } from '@unif2ace/graph';
+import { directRuntime } from '@unif2ace/graph/node';
+import { trainBpe } from '@unif2ace/lab';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Environment } from './environment.ts';
+import { run } from './program.ts';
+import { tour } from './tour.ts';
+
+let home: string;
+let cwd: string;
+let controller: AbortController;
+
+/** A model with random weights, small enough for a test. */
+async function saveTinyModel(folder: string): Promise<void> {
+  const bpe = trainBpe(
+    ['a smiling woman with black hair', 'a man with a beard', 'USER: Is the man smiling? ASSISTANT: Yes.'],
+    {
+      vocabSize: 290,
+    },
+  );
+  const levels = { channelMultiples: [1, 1], resBlocks: [1, 1] };
+  const tokenizer = MagvitConfig.parse({ channels: 8, codeBits: 6, groups: 4, encoder: levels, decoder: levels });
+  const { vocabSize } = layoutOf({ textVocabSize: bpe.vocabSize, tokenizer });
+  const config = ModelConfig.parse({
+    format: 'unif2ace-1',
+    name: 'tiny',
+    imageSize: 8,
+    tokenizer,
+    textVocabSize: bpe.vocabSize,
+    promptTokens: 24,
+    answerTokens: 48,
+    faceEncoder: { imageSize: 8, channels: [8, 8], groups: 4, width: 8 },
+    backbone: {
+      phi: { vocabSize, hiddenSize: 16, intermediateSize: 32, layers: 2, heads: 2, maxPositions: 128 },
+      tokenMoe: { router: { experts: 4, topK: 2 }, routedHidden: 8, sharedHidden: 16 },
+      sequenceMoe: {},
+      resampler: { sizes: { width: 16, depth: 1, heads: 2, headWidth: 8 }, shared: true },
+      features: { face: { width: 8, tokens: 1 }, clip: { width: 8, tokens: 4 }, noise: { width: 16 } },
+    },
+  });
+  await saveModel(folder, config, bpe.json, (spec) => {
+    const data = new Float32Array(sizeOf(spec.shape));
+    initialize(spec, data, (...stream) => new Philox(3, ...stream));
+    return data;
+  });
+}
+
+/** A picture whose pixels all differ. */
+function gradient(width: number, height: number) {
+  const image = pixelImage(width, height);
+  for (let i = 0; i < image.data.length; i++) image.data[i] = (i * 7) % 256;
+  return image;
+}
+
+function pngChunk(type: string, body: Uint8Array): Buffer {
+  const out = Buffer.alloc(12 + body.length);
+  out.writeUInt32BE(body.length);
+  out.write(type, 4, 'latin1');
+  out.set(body, 8);
+  out.writeUInt32BE(crc32(out.subarray(4, 8 + body.length)), 8 + body.length);
+  return out;
+}
+
+/** The same PNG with another size in its header. */
+function claimSize(png: Uint8Array, width: number, height: number): Buffer {
+  const header = Buffer.from(png.subarray(16, 29));
+  header.writeUInt32BE(width);
+  header.writeUInt32BE(height, 4);
+  return Buffer.concat([png.subarray(0, 8), pngChunk('IHDR', header), png.subarray(33)]);
+}
+
+interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+async function inProcess(work: (env: Environment) => Promise<number>): Promise<Outcome> {
+  const text = { stdout: '', stderr: '' };
+  const collect = (name: 'stdout' | 'stderr') => ({
+    write: (part: string) => {
+      text[name] += part;
+    },
+  });
+  const env: Environment = {
+    stdout: collect('stdout'),
+    stderr: collect('stderr'),
+    cwd,
+    signal: controller.signal,
+    root: home,
+    makeRuntime: () => directRuntime({ intraOpThreads: 1 }),
+  };
+  return { code: await work(env), ...text };
+}
+
+const unif2ace = (...args: string[]): Promise<Outcome> => inProcess((env) => run(args, env));
+const tiny = ['--model', 'tiny'];
+const lines = (text: string): string[] => text.split('\n').slice(0, -1);
+
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'unif2ace-cli-'));
+  await saveTinyModel(join(home, 'weights', 'tiny'));
+});
+afterAll(() => rm(home, { recursive: true, force: true }));
+beforeEach(async () => {
+  cwd = await mkdtemp(join(home, 'work-'));
+  controller = new AbortController();
+  await writeFile(join(cwd, 'photo.png'), encodePng(gradient(20, 16)));
+});
+
+describe('generate', () => {
+  const prompt = 'a woman with black hair';
+
+  it('same seed, same bytes; another seed, other bytes', async () => {
+    for (const [file, seed] of [
+      ['a', 7],
+      ['b', 7],
+      ['c', 8],
+    ] as const)
+      expect((await unif2ace('generate', prompt, '--seed', `${seed}`, '--out', `${file}.png`, ...tiny)).code).toBe(0);
+    const [a, b, c] = await Promise.all(['a', 'b', 'c'].map((name) => decodeImage(join(cwd, `${name}.png`))));
+    expect(await readFile(join(cwd, 'b.png'))).toEqual(await readFile(join(cwd, 'a.png')));
+    expect(b!.data).toEqual(a!.data);
+    expect(c!.data).not.toEqual(a!.data);
+    expect([a!.width, a!.height]).toEqual([64, 64]);
+  });
+
+  it('image i depends on (seed, i) alone: more images leave the first ones as they are', async () => {
+    const make = async (count: number) => {
+      const outcome = await unif2ace(
+        'generate',
+        prompt,
+        '-n',
+        `${count}`,
+        '--seed',
+        '5',
+        '--out',
+        `n${count}`,
+        ...tiny,
+      );
+      expect(outcome.code).toBe(0);
+      return Promise.all(lines(outcome.stdout).map((path) => readFile(path)));
+    };
+    const [one, four, six] = [await make(1), await make(4), await make(6)];
+    expect([one.length, four.length, six.length]).toEqual([1, 4, 6]);
+    expect(four[0]).toEqual(one[0]);
+    expect(six.slice(0, 4)).toEqual(four);
+    expect(new Set(six.map((bytes) => bytes.toString('hex'))).size).toBe(6);
+  });
+
+  it('--json writes one document; a seed is chosen and repeats the run', async () => {
+    const first = await unif2ace('generate', prompt, '-n', '2', '--json', '--steps', '3', ...tiny);
+    expect(first.code).toBe(0);
+    const document = JSON.parse(first.stdout);
+    const weights = await readFile(join(home, 'weights', 'tiny', 'model.safetensors'));
+    const hash = createHash('sha256').update(weights).digest('hex');
+    expect(document).toMatchObject({
+      prompt,
+      steps: 3,
+      guidance: 3,
+      temperature: 1,
+      model: { name: 'tiny', hash },
+      device: 'cpu',
+    });
+    expect(document.images.map((image: { path: string }) => image.path)).toEqual(
+      [0, 1].map((i) => join(cwd, 'out', `a-woman-with-black-hair-${document.seed}-${i}.png`)),
+    );
+    expect(first.stderr).toBe(`seed: ${document.seed} (repeat with --seed ${document.seed})\n`);
+    const bytes = await readFile(document.images[1].path);
+    expect(readGeneration(bytes)).toMatchObject({
+      prompt,
+      seed: document.seed,
+      modelHash: hash,
+      settings: { index: 1, steps: 3 },
+    });
+    await unif2ace(
+      'generate',
+      prompt,
+      '-n',
+      '2',
+      '--steps',
+      '3',
+      '--seed',
+      `${document.seed}`,
+      '--out',
+      'again',
+      ...tiny,
+    );
+    expect(await readFile(join(cwd, 'again', `a-woman-with-black-hair-${document.seed}-1.png`))).toEqual(bytes);
+  });
+
+  it('says the device unless it was given', async () => {
+    const auto = await unif2ace('generate', prompt, '--seed', '1', '--steps', '1', ...tiny);
+    expect(auto.stderr).toBe('device: cpu (ONNX Runtime), model: tiny\n');
+    const given = await unif2ace('generate', prompt, '--seed', '1', '--steps', '1', '--device', 'cpu', ...tiny);
+    expect(given.stderr).toBe('');
+  });
+
+  it.each([
+    ['an empty prompt', '', /^note: the prompt is empty/, /face-1\.png/],
+    [
+      'a very long prompt',
+      'a man with a beard '.repeat(2000),
+      /^note: the prompt has [\d]+ tokens; the model reads the first 22/,
+      /a-man-with-a-beard.*-1\.png/,
+    ],
+    ['an unbroken prompt', 'a'.repeat(100_000), /^note: the prompt has/, /a{40}-1\.png/],
+    ['a non-Latin prompt', '微笑的女人', /^$|^note: the prompt has/, /微笑的女人-1\.png/],
+    ['a prompt of special tokens', '<|soi|><|endoftext|>', /^$|^note: the prompt has/, /soi-endoftext-1\.png/],
+    ['a prompt that looks like a path', '../../etc/passwd', /^$|^note: the prompt has/, /out\/etc-passwd-1\.png/],
+  ])('takes %s', async (_name, text, note, path) => {
+    const outcome = await unif2ace('generate', text, '--seed', '1', '--steps', '1', '--device', 'cpu', ...tiny);
+    expect(outcome).toMatchObject({ code: 0 });
+    expect(outcome.stderr).toMatch(note);
+    expect(lines(outcome.stdout)).toEqual([expect.stringMatching(path)]);
+    expect(await readdir(join(cwd, 'out'))).toHaveLength(1);
+  });
+
+  it('Ctrl+C ends it with 130 and writes nothing', async () => {
+    const running = unif2ace('generate', prompt, '--seed', '1', '--steps', '500', '--out', 'a.png', ...tiny);
+    setTimeout(controller.abort.bind(controller), 50);
+    expect(await running).toMatchObject({ code: 130, stdout: '', stderr: expect.stringMatching(/interrupted\n$/) });
+    expect(await readdir(cwd)).toEqual(['photo.png']);
+  });
+});
+
+describe('describe, ask, reconstruct', () => {
+  it('stream text that ends in one line end, the same as the document holds', async () => {
+    const plain = await unif2ace('describe', 'photo.png', ...tiny);
+    expect(plain).toMatchObject({ code: 0, stderr: 'device: cpu (ONNX Runtime), model: tiny\n' });
+    const document = await unif2ace('describe', 'photo.png', '--json', ...tiny);
+    expect(document.stderr).toBe('');
+    const { description, ...rest } = JSON.parse(document.stdout);
+    expect(rest).toMatchObject({ image: 'photo.png', model: { name: 'tiny' }, device: 'cpu' });
+    expect(plain.stdout).toBe(`${description}\n`);
+    expect(description.length).toBeGreaterThan(0);
+  });
+
+  it('ask answers; an empty or too long question fails in one line', async () => {
+    const question = 'Is the man smiling?';
+    const document = JSON.parse((await unif2ace('ask', 'photo.png', question, '--json', ...tiny)).stdout);
+    expect(document).toMatchObject({ image: 'photo.png', question, answer: expect.any(String) });
+    for (const bad of ['', 'why '.repeat(5000)]) {
+      const outcome = await unif2ace('ask', 'photo.png', bad, '--json', ...tiny);
+      expect(outcome).toMatchObject({ code: 1, stdout: '' });
+      expect(outcome.stderr).toMatch(/^[^\n]*question: expected [^\n]+, got [^\n]+; try [^\n]+\n$/);
+    }
+  });
+
+  it('reconstruct writes the picture whose PSNR it prints', async () => {
+    const outcome = await unif2ace('reconstruct', 'photo.png', '--out', 'r.png', '--json', ...tiny);
+    const document = JSON.parse(outcome.stdout);
+    expect(document).toMatchObject({ image: 'photo.png', out: join(cwd, 'r.png'), width: 8, height: 8 });
+    // an 8×8 input is its own crop, so the PSNR follows from the two files alone
+    await writeFile(join(cwd, 'small.png'), encodePng(gradient(8, 8)));
+    const small = await unif2ace('reconstruct', 'small.png', '--out', 's.png', '--json', ...tiny);
+    const written = await decodeImage(join(cwd, 's.png'));
+    expect(JSON.parse(small.stdout).psnrDb).toBeCloseTo(psnr(gradient(8, 8), written), 3);
+  });
+});
+
+describe('inspect', () => {
+  it('counts every parameter once, by part and expert group', async () => {
+    const outcome = await unif2ace('inspect', 'tiny', '--json');
+    const document = JSON.parse(outcome.stdout);
+    const folder = join(home, 'weights', 'tiny');
+    const weights = await readFile(join(folder, 'model.safetensors'));
+    // the header gives the size of all data; two bytes a value
+    expect(document.parameters.total).toBe((weights.length - 8 - Number(weights.readBigUInt64LE())) / 2);
+    const { total, ...parts } = document.parameters as Record<string, Record<string, number>> & { total: number };
+    expect(Object.values(parts).reduce((sum, part) => sum + part.total!, 0)).toBe(total);
+    // 2 layers × 4 experts × (8·16 + 8 + 16·8 + 16)
+    expect(parts.backbone!['token experts, t2i, routed']).toBe(2 * 4 * (8 * 16 + 8 + 16 * 8 + 16));
+    expect(parts.backbone!['token experts, mmu, shared']).toBe(2 * (16 * 16 + 16 + 16 * 16 + 16));
+    // clip and face have a mixing pair each, in two layers
+    expect(parts.backbone!['sequence experts, mmu, routed']).toBe(2 * 2 * 2);
+    expect(document).toMatchObject({
+      name: 'tiny',
+      tokens: { image: 16, imageCodes: 64, prompt: 24, answer: 48 },
+      hash: createHash('sha256').update(weights).digest('hex'),
+      fileBytes: { 'model.safetensors': weights.length },
+    });
+    const plain = await unif2ace('inspect', folder);
+    expect(plain.code).toBe(0);
+    for (const piece of ['tiny', document.hash, '4×4 = 16 tokens of 64 codes', 'token experts, t2i, routed'])
+      expect(plain.stdout).toContain(piece);
+  });
+});
+
+describe('usage errors give code 2 and one line', () => {
+  it.each([
+    ['unknown command', ['paint'], /unknown command 'paint'/],
+    ['unknown option', ['generate', 'x', '--sped', '3'], /unknown option '--sped'/],
+    ['missing argument', ['generate'], /missing required argument 'prompt'/],
+    ['missing second argument', ['ask', 'photo.png'], /missing required argument 'question'/],
+    ['one argument too many', ['describe', 'photo.png', 'b.png'], /too many arguments/],
+    ['missing value', ['generate', 'x', '--seed'], /argument missing/],
+    ['required option', ['reconstruct', 'photo.png'], /required option '--out <file>'/],
+    ['no number', ['generate', 'x', '--steps', 'ten'], /--steps: expected a whole number from 1 to 1,024, got "ten"/],
+    ['no whole number', ['generate', 'x', '-n', '1.5'], /-n: expected a whole number from 1 to 1,024, got "1.5"/],
+    ['empty number', ['generate', 'x', '--steps', ''], /--steps: expected a whole number/],
+    ['below the range', ['generate', 'x', '--steps', '0'], /--steps: expected/],
+    [
+      'above the range',
+      ['generate', 'x', '--guidance', '101'],
+      /--guidance: expected a number from 0 to 100, got "101"/,
+    ],
+    ['negative', ['generate', 'x', '--temperature', '-1'], /--temperature: expected/],
+    ['infinite', ['generate', 'x', '--temperature', 'Infinity'], /--temperature: expected/],
+    [
+      'seed too large',
+      ['generate', 'x', '--seed', '9007199254740992'],
+      /--seed: expected a whole number from 0 to 2\^53 − 1/,
+    ],
+    ['hexadecimal', ['generate', 'x', '--scale', '0x10'], /--scale: expected/],
+    ['unknown device', ['describe', 'photo.png', '--device', 'gpu'], /--device: expected auto or cpu, got "gpu"/],
+    ['no PNG', ['generate', 'x', '--out', 'a.jpg'], /--out: expected a \.png file or a folder, got "a.jpg"/],
+    [
+      'one file for two images',
+      ['generate', 'x', '-n', '2', '--out', 'a.png'],
+      /--out: expected a folder for 2 images/,
+    ],
+    ['reconstruct to no PNG', ['reconstruct', 'photo.png', '--out', 'a.jpg'], /--out: expected a \.png file/],
+    ['train without a recipe', ['train'], /missing required argument 'recipe'/],
+  ])('%s', async (_name, args, message) => {
+    const outcome = await unif2ace(...args);
+    expect(outcome).toMatchObject({ code: 2, stdout: '' });
+    expect(lines(outcome.stderr)).toEqual([expect.stringMatching(message)]);
+    expect(outcome.stderr).toMatch(/; try /);
+    expect(await readdir(cwd)).toEqual(['photo.png']);
+  });
+
+  it('help and version are no errors; the bare command shows help', async () => {
+    expect(await unif2ace('--version')).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
+    const help = await unif2ace('generate', '--help');
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    for (const option of [
+      '-n',
+      '--steps',
+      '--guidance',
+      '--temperature',
+      '--seed',
+      '--model',
+      '--device',
+      '--out',
+      '--scale',
+      '--json',
+    ])
+      expect(help.stdout).toContain(option);
+    expect(await unif2ace()).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('generate') });
+  });
+});
+
+const failure = /^[^\n]+: expected [^\n]+, got [^\n]+; try [^\n]+\n$/;
+
+describe('failures give code 1, one line and no file', () => {
+  const png = encodePng(gradient(20, 16));
+  const control = new Uint8Array(8);
+  control[3] = 2;
+  const animated = Buffer.concat([png.subarray(0, 33), pngChunk('acTL', control), png.subarray(33)]);
+  const bad: [string, Uint8Array | null | 'folder'][] = [
+    ['a missing file', null],
+    ['a folder', 'folder'],
+    ['an empty file', new Uint8Array()],
+    ['a truncated file', png.subarray(0, png.length - 200)],
+    ['a text', Buffer.from('This is not a picture at all.')],
+    ['random bytes', Uint8Array.from({ length: 500 }, (_, i) => (i * 89 + 3) % 251)],
+    ['an animation', animated],
+    ['fifty megapixels', claimSize(png, 10_000, 5000)],
+  ];
+  it.each(bad)('%s as image', async (_name, content) => {
+    await rm(join(cwd, 'photo.png'));
+    if (content === 'folder') await mkdir(join(cwd, 'bad.png'));
+    else if (content) await writeFile(join(cwd, 'bad.png'), content);
+    for (const args of [
+      ['describe', 'bad.png'],
+      ['ask', 'bad.png', 'Who?'],
+      ['reconstruct', 'bad.png', '--out', 'r.png'],
+    ]) {
+      const outcome = await unif2ace(...args, ...tiny);
+      expect(outcome).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(failure) });
+      expect(outcome.stderr).toMatch(/^bad\.png: /);
+    }
+    expect(await readdir(cwd)).toEqual(content === null ? [] : ['bad.png']);
+  });
+
+  it('an unknown model: the error lists what there is', async () => {
+    for (const args of [
+      ['generate', 'x'],
+      ['describe', 'photo.png'],
+    ]) {
+      const outcome = await unif2ace(...args, '--model', 'huge');
+      expect(outcome).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(failure) });
+      expect(outcome.stderr).toContain('(tiny), got huge');
+    }
+    expect(await unif2ace('inspect', 'huge')).toMatchObject({ code: 1, stderr: expect.stringMatching(failure) });
+    expect(await readdir(cwd)).toEqual(['photo.png']);
+  });
+
+  it.each([
+    ['an empty folder', async () => {}],
+    [
+      'weights cut short',
+      async (folder: string) => {
+        await copyTiny(folder);
+        const file = join(folder, 'model.safetensors');
+        await writeFile(file, (await readFile(file)).subarray(0, -100));
+      },
+    ],
+    [
+      'no JSON',
+      async (folder: string) => {
+        await copyTiny(folder);
+        await writeFile(join(folder, 'model.json'), '{');
+      },
+    ],
+    [
+      'a wrong size',
+      async (folder: string) => {
+        await copyTiny(folder);
+        const text = await readFile(join(folder, 'model.json'), 'utf8');
+        await writeFile(
+          join(folder, 'model.json'),
+          text.replace('"intermediateSize": 32', '"intermediateSize": 32, "extra": 1'),
+        );
+      },
+    ],
+    [
+      'weights of another shape',
+      async (folder: string) => {
+        await copyTiny(folder);
+        const text = await readFile(join(folder, 'model.json'), 'utf8');
+        await writeFile(join(folder, 'model.json'), text.replace('"routedHidden": 8', '"routedHidden": 9'));
+      },
+    ],
+    [
+      'a foreign tokenizer',
+      async (folder: string) => {
+        await copyTiny(folder);
+        await writeFile(join(folder, 'tokenizer.json'), '{}');
+      },
+    ],
+  ])('a model folder with %s', async (_name, prepare) => {
+    const folder = join(cwd, 'broken');
+    await mkdir(folder);
+    await prepare(folder);
+    const outcome = await unif2ace('generate', 'x', '--out', 'a.png', '--model', 'broken');
+    expect(outcome).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(failure) });
+    expect((await readdir(cwd)).sort()).toEqual(['broken', 'photo.png']);
+  });
+
+  it('--out is checked before any work', async () => {
+    await mkdir(join(cwd, 'full.png'));
+    for (const out of ['missing/a.png', 'full.png', 'photo.png/faces', 'photo.png/a.png']) {
+      const outcome = await unif2ace('generate', 'x', '--out', out, '--model', 'there is no such model');
+      expect(outcome).toMatchObject({
+        code: 1,
+        stdout: '',
+        stderr: expect.stringMatching(/^--out: expected [^\n]+; try [^\n]+\n$/),
+      });
+    }
+    expect((await readdir(cwd)).sort()).toEqual(['full.png', 'photo.png']);
+  });
+
+  it('train: unknown recipe and missing data', async () => {
+    const unknown = await unif2ace('train', 'giga');
+    expect(unknown).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^recipe: expected one of .*pico.*, got giga; try [^\n]+\n$/),
+    });
+    const nowhere = await unif2ace('train', 'pico', '--data', 'nowhere');
+    expect(nowhere).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^--data: expected [^\n]+; try [^\n]+\n$/),
+    });
+    expect(await readdir(cwd)).toEqual(['photo.png']);
+  });
+});
+
+async function copyTiny(folder: string): Promise<void> {
+  const from = join(home, 'weights', 'tiny');
+  for (const file of await readdir(from)) await writeFile(join(folder, file), await readFile(join(from, file)));
+}
+
+describe('demo', () => {
+  it('works without a terminal, goes on after a bad photo and says so by its code', async () => {
+    const prompts = ['a man with a beard', 'a woman'];
+    const outcome = await inProcess((env) =>
+      tour(env, ['photo.png', 'no.png'], { model: 'tiny', prompts, facesPerPrompt: 2 }),
+    );
+    expect(outcome.code).toBe(1);
+    expect(outcome.stderr).toMatch(/^no\.png: expected [^\n]+\n$/);
+    expect((await readdir(join(cwd, 'out', 'demo'))).sort()).toEqual(
+      [
+        'a-man-with-a-beard-1-0.png',
+        'a-man-with-a-beard-1-1.png',
+        'a-woman-1-0.png',
+        'a-woman-1-1.png',
+        'grid.png',
+      ].sort(),
+    );
+    expect(outcome.stdout.match(/It sees:/g)).toHaveLength(3);
+    expect(outcome.stdout).toContain('non-commercial');
+    expect(outcome.stdout).not.toContain('\x1b');
+    const grid = await decodeImage(join(cwd, 'out', 'demo', 'grid.png'));
+    expect([grid.width, grid.height]).toEqual([2 * 32 + 6, 2 * 32 + 6]);
+  });
+});
+
+describe('as a process of its own', () => {
+  const main = resolve(import.meta.dirname, 'main.ts');
+  const repository = resolve(import.meta.dirname, '../../..');
+  const tsx = join(repository, 'node_modules/tsx/dist/cli.mjs');
+  const child = (...args: string[]): Promise<Outcome> =>
+    new Promise((done, fail) => {
+      const started = spawn(process.execPath, [tsx, '--conditions=source', main, ...args], { cwd: repository });
+      const text = { stdout: '', stderr: '' };
+      started.stdout.on('data', (part) => (text.stdout += part));
+      started.stderr.on('data', (part) => (text.stderr += part));
+      started.on('error', fail);
+      started.on('close', (code) => done({ code: code ?? -1, ...text }));
+    });
+
+  it('gives the bytes that the other runtime gives', async () => {
+    const model = ['--model', join(home, 'weights', 'tiny')];
+    const outcome = await child(
+      'generate',
+      'a man',
+      '--seed',
+      '3',
+      '--out',
+      join(cwd, 'child.png'),
+      '--json',
+      ...model,
+    );
+    expect(outcome).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(outcome.stdout).seed).toBe(3);
+    await unif2ace('generate', 'a man', '--seed', '3', '--out', 'own.png', ...model);
+    expect(await readFile(join(cwd, 'child.png'))).toEqual(await readFile(join(cwd, 'own.png')));
+  });
+
+  it('sets the exit code', async () => {
+    await symlink('nowhere', join(cwd, 'loose.png'));
+    const outcome = await child('describe', join(cwd, 'loose.png'), '--model', join(home, 'weights', 'tiny'));
+    expect(outcome).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(failure) });
+  });
+});
