@@ -10,8 +10,9 @@ module.exports = {
     })),
     {
       name: 'no-circular',
+      comment: 'operators may call each other: their gradient rules are mutually recursive',
       severity: 'error',
-      from: {},
+      from: { pathNot: '^packages/graph/src/ops/' },
       to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
     },
     {

@@ -25,12 +25,12 @@ export async function resolveModel(env: Environment, name: string): Promise<stri
   if (names.includes(name)) return join(env.root, 'weights', name);
   const folder = resolve(env.cwd, name);
   if (await isFolder(folder)) return folder;
-  const bundled = names.length > 0 ? names.join(', ') : 'none bundled';
+  const bundled = names.join(', ') || 'none here';
   throw new CommandError(
     'model',
     `a model folder or a bundled name (${bundled})`,
     name,
-    'unif2ace inspect with one of them',
+    `--model ${names[0] ?? 'FOLDER'}`,
   );
 }
 

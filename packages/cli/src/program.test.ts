@@ -399,7 +399,7 @@ describe('failures give code 1, one line and no file', () => {
     ]) {
       const outcome = await unif2ace(...args, '--model', 'huge');
       expect(outcome).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(failure) });
-      expect(outcome.stderr).toContain('(tiny), got huge');
+      expect(outcome.stderr).toContain('(tiny), got huge; try --model tiny');
     }
     expect(await unif2ace('inspect', 'huge')).toMatchObject({ code: 1, stderr: expect.stringMatching(failure) });
     expect(await readdir(cwd)).toEqual(['photo.png']);

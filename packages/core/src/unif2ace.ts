@@ -259,12 +259,16 @@ export class UniF2ace {
     return image!;
   }
 
+  /** What the frozen encoders say of photos: `face` [B, M, F] and `clip` [B, P, C]. Nothing of it is kept. */
+  async features(photos: readonly PixelImage[]): Promise<TensorValues> {
+    const session = await this.#session('feature', photos.length);
+    return session.run({ pixels: pixelsOf(photos, this.config.faceEncoder.imageSize) });
+  }
+
   /** Features, codes, keys and values of a photo, computed once for any number of questions. */
   async look(photo: PixelImage): Promise<LookedAt> {
     const [codes] = await this.encode([photo]);
-    const features = await (await this.#session('feature', 1)).run({
-      pixels: pixelsOf([photo], this.config.faceEncoder.imageSize),
-    });
+    const features = await this.features([photo]);
     const ids = mmuPrefix(
       this.#layout,
       Array.from(codes!, (code) => this.#layout.codeOffset + code),

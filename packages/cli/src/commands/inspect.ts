@@ -133,6 +133,6 @@ async function inspect(env: Environment, name: string, raw: Record<string, unkno
     line(`  ${part}`, count(sum(counts)));
     for (const [group, size] of Object.entries(counts)) line(`    ${group}`, count(size));
   }
-  line('files', '');
+  env.stdout.write('files\n');
   for (const [file, bytes] of Object.entries(fileBytes)) line(`  ${file}`, `${count(bytes)} bytes`);
 }

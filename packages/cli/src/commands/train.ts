@@ -1,12 +1,12 @@
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Recipe, runRecipe, type TrainEvent } from '@unif2ace/lab';
+import { type TrainEvent, trainInWorker } from '@unif2ace/lab';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import type { Environment } from '../environment.ts';
 import { CommandError } from '../errors.ts';
-import { addJsonOption, jsonOption, parseOptions, pathOption, seedOption } from '../options.ts';
+import { addJsonOption, jsonOption, parseOptions, pathOption } from '../options.ts';
 import { planFolder, writeJson } from '../output.ts';
 import { duration, progressText, StatusLine, short } from '../progress.ts';
 
@@ -15,7 +15,6 @@ const Options = z.object({
   resume: z.boolean().default(false),
   out: pathOption.optional(),
   data: pathOption.optional(),
-  seed: seedOption.optional(),
 });
 
 export function addTrain(program: Command, env: Environment): void {
@@ -25,30 +24,18 @@ export function addTrain(program: Command, env: Environment): void {
     .argument('<recipe>', 'name of a recipe, for example pico')
     .option('--resume', 'keep the stages that are finished')
     .option('--out <folder>', 'folder of the model (default: out/<recipe>)')
-    .option('--data <folder>', "faces in CelebA's layout (default: $UNIF2ACE_DATA/celeba or ../shared/data/celeba)")
-    .option('--seed <number>', "another seed than the recipe's");
+    .option('--data <folder>', "faces in CelebA's layout (default: $UNIF2ACE_DATA/celeba or ../shared/data/celeba)");
   addJsonOption(command).action((name: string, raw: Record<string, unknown>) => train(env, name, raw));
 }
 
-/** Names of the recipes, from the folder that the recipes' package resolves to. */
-async function recipeNames(env: Environment): Promise<string[]> {
-  let folder = join(env.root, 'recipes', 'src');
-  try {
-    folder = dirname(fileURLToPath(import.meta.resolve('@unif2ace/recipes/pico')));
-  } catch {
-    // a loader without resolve: the checkout's folder
-  }
-  const files = await readdir(folder).catch(() => []);
-  const names = files.flatMap((file) => /^([\w-]+)\.[jt]s$/.exec(file)?.[1] ?? []);
-  return [...new Set(names)].sort();
-}
-
-async function loadRecipe(env: Environment, name: string): Promise<Recipe> {
-  const names = await recipeNames(env);
+/** Address of a recipe's module. @throws CommandError that lists the recipes. */
+async function recipeUrl(name: string): Promise<string> {
+  const known = import.meta.resolve('@unif2ace/recipes/pico');
+  const files = await readdir(dirname(fileURLToPath(known)));
+  const names = [...new Set(files.flatMap((file) => /^([\w-]+)\.[jt]s$/.exec(file)?.[1] ?? []))].sort();
   if (!names.includes(name))
     throw new CommandError('recipe', `one of ${names.join(', ')}`, name, 'unif2ace train pico');
-  const { default: recipe } = (await import(`@unif2ace/recipes/${name}`)) as { default: Recipe };
-  return recipe;
+  return import.meta.resolve(`@unif2ace/recipes/${name}`);
 }
 
 /** The folder of faces, checked before work starts. */
@@ -93,19 +80,16 @@ export class TrainReport {
 
 async function train(env: Environment, name: string, raw: Record<string, unknown>): Promise<void> {
   const options = parseOptions('train', Options, raw);
-  const recipe = await loadRecipe(env, name);
+  const recipe = await recipeUrl(name);
   const out = await planFolder(env, options.out ?? join('out', name));
   const data = await dataFolder(env, options.data);
   const startMs = performance.now();
-  const report = new TrainReport(new StatusLine(env.stderr));
-  const seed = options.seed ?? recipe.seed;
-  const { resume } = options;
-  const config = await runRecipe(
-    { ...recipe, seed },
-    { out, dataFolder: data, resume, signal: env.signal, onEvent: report.onEvent },
-  );
+  const status = new StatusLine(env.stderr);
+  const report = new TrainReport(status);
+  const run = { recipeUrl: recipe, options: { out, dataFolder: data, resume: options.resume } };
+  await trainInWorker(run, report.onEvent, env.signal).finally(() => status.clear());
   const seconds = Math.round((performance.now() - startMs) / 1000);
-  if (options.json) writeJson(env, { recipe: name, model: config.name, seed, out, seconds, stages: report.stages });
+  if (options.json) writeJson(env, { recipe: name, out, seconds, stages: report.stages });
   else
     env.stdout.write(
       `${out}\ntrained in ${duration(seconds)}; try unif2ace generate "a smiling woman" --model ${out}\n`,

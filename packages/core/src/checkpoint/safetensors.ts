@@ -224,8 +224,8 @@ type Elements =
 /** Elements in their stored form: floats narrower than 32 bits as their bits. Stored bytes are little-endian, as all our platforms. */
 function elementsOf({ dtype, data }: StoredTensor): Elements {
   const width = bytesPerElement[dtype];
-  // typed arrays need aligned bytes; a view into a file may begin anywhere
-  const { buffer, byteOffset } = data.byteOffset % width === 0 ? data : data.slice();
+  // typed arrays need aligned bytes, a view into a file may begin anywhere; not slice(): a Buffer's does not copy
+  const { buffer, byteOffset } = data.byteOffset % width === 0 ? data : new Uint8Array(data);
   const length = data.length / width;
   switch (dtype) {
     case 'F64':

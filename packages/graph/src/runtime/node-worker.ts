@@ -1,3 +1,5 @@
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { OnnxModel } from '../onnx/model.ts';
 import { type Runtime, type Session, SessionError, type SessionOptions, type TensorValues } from './session.ts';
@@ -22,11 +24,15 @@ export function workerRuntime(defaults: SessionOptions = {}): Runtime {
   };
 }
 
-/** A worker from a module beside the caller's; from TypeScript source it starts with the loader. */
+/** A worker from the module `name` beside the caller's file (`base` is its import.meta.url). */
 export function startWorker(name: string, base: string, workerData?: unknown): Worker {
-  const fromSource = base.endsWith('.ts');
-  const file = new URL(`./${name}.${fromSource ? 'ts' : 'js'}`, base);
-  return new Worker(file, { workerData, ...(fromSource && { execArgv: ['--import', 'tsx', '--conditions=source'] }) });
+  if (!base.endsWith('.ts')) return new Worker(new URL(`./${name}.js`, base), { workerData });
+  // from TypeScript source, in development: a thread does not inherit the loader, so it registers one first
+  const tsx = pathToFileURL(createRequire(base).resolve('tsx/package.json'));
+  const loader = new URL('./dist/esm/api/index.mjs', tsx).href;
+  const entry = new URL(`./${name}.ts`, base).href;
+  const code = `import(${JSON.stringify(loader)}).then(({ register }) => { register(); return import(${JSON.stringify(entry)}); })`;
+  return new Worker(code, { eval: true, workerData, execArgv: ['--conditions=source'] });
 }
 
 class WorkerLink {

@@ -1,0 +1,2 @@
+export { directRuntime } from './runtime/node-direct.ts';
+export { startWorker, workerRuntime } from './runtime/node-worker.ts';
