@@ -61,7 +61,13 @@ function worstElement(
   return worst;
 }
 
-function failAt(i: number, actual: ArrayLike<number>, expected: ArrayLike<number>, allowed: number, label: string): never {
+function failAt(
+  i: number,
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  allowed: number,
+  label: string,
+): never {
   const [got, want] = [actual[i]!, expected[i]!];
   expect.fail(`${label}[${i}]: expected ${want}, got ${got} (off by ${Math.abs(got - want)}, allowed ${allowed})`);
 }

@@ -2,8 +2,8 @@ import {
   causalVisibility,
   dropsCondition,
   lmSequence,
+  mmuBatchVisibility,
   mmuSequence,
-  mmuVisibility,
   showoLayout,
   t2iSequence,
   t2iVisibility,
@@ -41,6 +41,16 @@ const { json } = loadFixture<{ groups: Group[] }>('showo-prompts');
 function rowsOf(visible: Uint8Array, length: number): string[] {
   return Array.from({ length }, (_, row) => visible.slice(row * length, (row + 1) * length).join(''));
 }
+
+function perRow(visible: Uint8Array, rows: number): Uint8Array[] {
+  const size = visible.length / rows;
+  return Array.from({ length: rows }, (_, row) => visible.subarray(row * size, (row + 1) * size));
+}
+
+test('the fixture has every prompt function, and no other', () => {
+  const functions = new Set(json.groups.flatMap(({ cases }) => cases.map(({ fn }) => fn)));
+  expect([...functions].sort()).toEqual(['lm_prompt', 'mmu_prompt', 't2i_gen_prompt', 't2i_prompt']);
+});
 
 describe.each(json.groups)('Show-o prompts, text length $config.max_text_len', ({ config, cases }) => {
   const layout = showoLayout(
@@ -84,8 +94,11 @@ describe.each(json.groups)('Show-o prompts, text length $config.max_text_len', (
       visible_rm_pad_in_image: () => ids.map((row) => t2iVisibility(layout, row, true)),
       visible_default: () =>
         ids.map((row) => (row.includes(layout.soi) ? t2iVisibility(layout, row, false) : causalVisibility(row.length))),
-      visible_for_mmu: () => ids.map((row) => mmuVisibility(layout, row, ids[0]!.indexOf(layout.eoi))),
+      // Show-o's own mask, the end of the first row's image for all; here all images are of one length
+      visible_for_mmu: () => perRow(mmuBatchVisibility(layout, ids, 'firstRow'), ids.length),
     };
+    if (fn === 'mmu_prompt')
+      expect(mmuBatchVisibility(layout, ids)).toEqual(mmuBatchVisibility(layout, ids, 'firstRow'));
     for (const key of Object.keys(outputs).filter((name) => name.startsWith('visible')))
       expect(
         visibility[key]!().map((visible, row) => rowsOf(visible, ids[row]!.length)),

@@ -7,7 +7,7 @@ import { CommandError } from './errors.ts';
 import type { ModelChoice } from './options.ts';
 
 /** Names of the bundled models. */
-export async function bundledModels(env: Environment): Promise<string[]> {
+async function bundledModels(env: Environment): Promise<string[]> {
   const entries = await readdir(join(env.root, 'weights'), { withFileTypes: true }).catch(() => []);
   return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : [])).sort();
 }

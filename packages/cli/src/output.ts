@@ -16,8 +16,11 @@ export function slug(prompt: string): string {
       .normalize('NFKC')
       .toLowerCase()
       .match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
-  const cut = [...words.join('-')].slice(0, slugCharacters).join('');
-  return cut.replace(/-$/, '') || 'face';
+  const whole = words.join('-');
+  const cut = [...whole].slice(0, slugCharacters).join('');
+  // whole words where there is more than one
+  const kept = cut === whole ? cut : cut.replace(/-[^-]*$/, '');
+  return kept || 'face';
 }
 
 async function kindOf(path: string): Promise<'folder' | 'file' | 'nothing'> {

@@ -12,6 +12,7 @@ import { trainBpe } from '@unif2ace/lab';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Environment } from './environment.ts';
 import { run } from './program.ts';
+import { printable } from './terminal.ts';
 import { tour } from './tour.ts';
 
 let home: string;
@@ -240,7 +241,7 @@ describe('describe, ask, reconstruct', () => {
     expect(document.stderr).toBe('');
     const { description, ...rest } = JSON.parse(document.stdout);
     expect(rest).toMatchObject({ image: 'photo.png', model: { name: 'tiny' }, device: 'cpu' });
-    expect(plain.stdout).toBe(`${description}\n`);
+    expect(plain.stdout).toBe(`${printable(description)}\n`);
     expect(description.length).toBeGreaterThan(0);
   });
 

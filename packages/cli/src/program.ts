@@ -15,7 +15,7 @@ function version(): string {
 }
 
 /** The command with all its parts; nothing runs until it is parsed. */
-export function makeProgram(env: Environment): Command {
+function makeProgram(env: Environment): Command {
   const program = new Command('unif2ace')
     .description('Generates faces from words, describes faces and answers questions about them.')
     .version(version(), '-V, --version', 'print the version')

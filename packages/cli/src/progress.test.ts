@@ -1,7 +1,8 @@
 import { pixelImage } from '@unif2ace/core';
 import { describe, expect, it } from 'vitest';
+import { slug } from './output.ts';
 import { duration, progressText, StatusLine, short } from './progress.ts';
-import { drawImages, halfBlocks, hasTrueColour } from './terminal.ts';
+import { drawImages, halfBlocks, hasTrueColour, printable } from './terminal.ts';
 
 function recorder(isTTY: boolean, columns = 80) {
   const written: string[] = [];
@@ -81,4 +82,17 @@ describe('terminal pictures', () => {
     expect(hasTrueColour({ ...output, isTTY: false }, {})).toBe(false);
     expect(hasTrueColour({ ...output, getColorDepth: () => 8 }, {})).toBe(false);
   });
+});
+
+describe('text for file names and terminals', () => {
+  it.each([
+    ['A Man, with a beard!', 'a-man-with-a-beard'],
+    ['a smiling young woman with long blond hair', 'a-smiling-young-woman-with-long-blond'],
+    ['x'.repeat(90), 'x'.repeat(40)],
+    ['улыбка / ../', 'улыбка'],
+    ['!?', 'face'],
+    ['', 'face'],
+  ])('slug of "%s"', (prompt, name) => expect(slug(prompt)).toBe(name));
+
+  it('takes control characters out', () => expect(printable('a\x1b[2Jb\u009bc\n')).toBe('a\uFFFD[2Jb\uFFFDc\uFFFD'));
 });

@@ -1,6 +1,11 @@
 import type { PixelImage } from '@unif2ace/core';
 import type { Output } from './environment.ts';
 
+/** Text of a model without control characters: nothing it says may steer the terminal. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]/gu, '\uFFFD');
+}
+
 /** Whether 24-bit colours may be written. */
 export function hasTrueColour(output: Output, variables: Record<string, string | undefined> = process.env): boolean {
   return output.isTTY === true && !variables.NO_COLOR && (output.getColorDepth?.() ?? 1) >= 24;

@@ -6,7 +6,7 @@ import { exitCodes, oneLine } from './errors.ts';
 import { type OpenModel, withModel } from './model.ts';
 import { enlarge, slug, writeOutput } from './output.ts';
 import { StatusLine } from './progress.ts';
-import { drawImages, hasTrueColour } from './terminal.ts';
+import { drawImages, hasTrueColour, printable } from './terminal.ts';
 
 export interface TourOptions {
   /** Default: the bundled pico. */
@@ -29,7 +29,7 @@ function header(env: Environment, { face }: OpenModel): void {
     [
       'UniF²ace: one model that makes faces from words, describes faces and answers questions about them.',
       `Model ${face.config.name} (${face.config.imageSize}×${face.config.imageSize} px, SHA-256 ${face.hash.slice(0, 12)}…), on this machine's ${face.device}.`,
-      'The weights learnt from CelebA: non-commercial research only. The code is Apache-2.0. The faces belong to nobody.',
+      'The weights learnt from CelebA: non-commercial research only. The code is Apache-2.0. The faces are made up.',
       '',
       '',
     ].join('\n'),
@@ -41,7 +41,7 @@ async function talkAbout(env: Environment, { face }: OpenModel, photo: PixelImag
   const looked: LookedAt = await face.look(photo);
   const say = async (label: string, pieces: AsyncGenerator<string, string>) => {
     env.stdout.write(`  ${label} `);
-    for await (const piece of pieces) env.stdout.write(piece);
+    for await (const piece of pieces) env.stdout.write(printable(piece));
     env.stdout.write('\n');
   };
   const signal = { signal: env.signal };

@@ -195,10 +195,11 @@ export class UniF2ace {
         (textMask.data as Float32Array).set(additive.subarray(i * full, i * full + kept), (row * kept + i) * kept);
       (imageMask.data as Float32Array).set(additive.subarray(kept * full), row * (tokens + 2) * full);
     });
-    const prompted = await (await this.#session('prompt', rows)).run({
-      ids: int32(prefixes.flat(), [rows, kept]),
-      mask: textMask,
-    });
+    const prompter = await this.#session('prompt', rows);
+    const promptIds = int32(prefixes.flat(), [rows, kept]);
+    // keys and values of a single layer do not depend on what the text rows see
+    const masked = prompter.inputNames.includes('mask');
+    const prompted = await prompter.run({ ids: promptIds, ...(masked && { mask: textMask }) });
     const past = Object.fromEntries(Object.entries(prompted).map(([name, value]) => [`past.${name}`, value]));
     const session = await this.#session('denoise', rows);
     const positions = int32(
@@ -212,7 +213,7 @@ export class UniF2ace {
         );
         return [layout.soi, ...codes, layout.eoi];
       });
-      const masked = Float32Array.from(
+      const ratios = Float32Array.from(
         { length: rows },
         (_, row) => state[row % batch]!.filter((code) => code === unknownToken).length / tokens,
       );
@@ -221,7 +222,7 @@ export class UniF2ace {
         ids: int32(ids.flat(), [rows, tokens + 2]),
         mask: imageMask,
         positions,
-        ratio: float32(masked, [rows]),
+        ratio: float32(ratios, [rows]),
       });
       const data = logits!.data as Float32Array;
       const half = batch * tokens * layout.codes;

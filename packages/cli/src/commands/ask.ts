@@ -7,6 +7,7 @@ import { CommandError } from '../errors.ts';
 import { modelDocument, withModel } from '../model.ts';
 import { addModelOptions, modelOptions, parseOptions } from '../options.ts';
 import { writeJson } from '../output.ts';
+import { printable } from '../terminal.ts';
 
 const Options = z.object(modelOptions);
 
@@ -38,7 +39,7 @@ export async function answer(
     const signal = { signal: env.signal };
     const pieces = question === null ? face.describe(photo, signal) : face.ask(photo, question, signal);
     let next = await pieces.next();
-    for (; !next.done; next = await pieces.next()) if (!options.json) env.stdout.write(next.value);
+    for (; !next.done; next = await pieces.next()) if (!options.json) env.stdout.write(printable(next.value));
     const text = next.value;
     const elapsedMs = Math.round(performance.now() - startMs);
     if (!options.json) env.stdout.write('\n');

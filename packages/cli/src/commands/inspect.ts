@@ -44,7 +44,7 @@ function placeOf(name: string): { part: string; group: string } {
 }
 
 /** Parameters by part and group. */
-export function parameterGroups(model: Pick<LoadedModel, 'weights'>): Record<string, Record<string, number>> {
+function parameterGroups(model: Pick<LoadedModel, 'weights'>): Record<string, Record<string, number>> {
   const parts: Record<string, Record<string, number>> = {};
   for (const [name, data] of model.weights) {
     const { part, group } = placeOf(name);

@@ -54,7 +54,7 @@ async function dataFolder(env: Environment, given: string | undefined): Promise<
 }
 
 /** Turns events into lines and keeps the last figures of each stage. */
-export class TrainReport {
+class TrainReport {
   readonly stages: Record<string, { steps: number; loss: number; metrics: Record<string, number> }> = {};
   readonly #status: StatusLine;
 

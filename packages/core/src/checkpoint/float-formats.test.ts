@@ -42,7 +42,15 @@ test.each([
 });
 
 test('8-bit floats', () => {
-  expect([0x00, 0x01, 0x07, 0x08, 0x38, 0x7e, 0xb8].map(float8ToNumber)).toEqual([0, 2 ** -9, 7 * 2 ** -9, 2 ** -6, 1, 448, -1]);
+  expect([0x00, 0x01, 0x07, 0x08, 0x38, 0x7e, 0xb8].map(float8ToNumber)).toEqual([
+    0,
+    2 ** -9,
+    7 * 2 ** -9,
+    2 ** -6,
+    1,
+    448,
+    -1,
+  ]);
   expect([float8ToNumber(0x7f), float8ToNumber(0xff)]).toEqual([Number.NaN, Number.NaN]);
   expect([0x01, 0x3c, 0x7b, 0xbc].map(float8WideToNumber)).toEqual([2 ** -16, 1, 57344, -1]);
   expect(float8WideToNumber(0x7c)).toBe(Number.POSITIVE_INFINITY);
@@ -68,7 +76,8 @@ describe.each(formats)('$name', ({ encode, decode, infinity }) => {
     for (let bits = 0; bits < 65536; bits++) {
       const value = decode(bits);
       const back = encode(value);
-      if (Number.isNaN(value) ? !Number.isNaN(decode(back)) : back !== bits) expect.fail(`${bits} -> ${value} -> ${back}`);
+      if (Number.isNaN(value) ? !Number.isNaN(decode(back)) : back !== bits)
+        expect.fail(`${bits} -> ${value} -> ${back}`);
     }
   });
 

@@ -30,7 +30,12 @@ function tensor(name: string, values: number[]): TensorToStore {
 
 describe('one file', () => {
   test('is what encodeSafetensors gives, and read tensor by tensor', async () => {
-    const tensors = [tensor('b', [1, 2]), tensor('a', [3]), { ...tensor('h', [0.5]), dtype: 'F16' as const }, tensor('none', [])];
+    const tensors = [
+      tensor('b', [1, 2]),
+      tensor('a', [3]),
+      { ...tensor('h', [0.5]), dtype: 'F16' as const },
+      tensor('none', []),
+    ];
     const path = join(folder, 'model.safetensors');
     await writeSafetensorsFile(path, tensors, { step: '7' });
     expect(new Uint8Array(await readFile(path))).toEqual(encodeSafetensors(tensors, { step: '7' }));
@@ -45,7 +50,9 @@ describe('one file', () => {
 
   test('errors name the path, once', async () => {
     const path = join(folder, 'bad.safetensors');
-    await expect(openSafetensors(path)).rejects.toThrow(/bad\.safetensors: expected a file that can be read, got ENOENT; try/);
+    await expect(openSafetensors(path)).rejects.toThrow(
+      /bad\.safetensors: expected a file that can be read, got ENOENT; try/,
+    );
     for (const [content, message] of [
       [new Uint8Array(3), 'header: expected at least 8 bytes, got a file of 3 bytes'],
       [encodeSafetensors([tensor('w', [1, 2])]).subarray(0, -1), 'data: expected 8 bytes, got 7'],
@@ -64,7 +71,9 @@ describe('one file', () => {
     const file = await openSafetensors(path);
     await truncate(path, (await readFile(path)).length - 5);
     expect([...decodeFloat32(await file.read('a'))]).toEqual([1]);
-    await expect(file.read('b')).rejects.toThrow(/model\.safetensors: b: expected 8 bytes, got 3 \(the file is truncated\)/);
+    await expect(file.read('b')).rejects.toThrow(
+      /model\.safetensors: b: expected 8 bytes, got 3 \(the file is truncated\)/,
+    );
     await file.close();
   });
 });
@@ -109,7 +118,13 @@ describe('a write that does not finish leaves the old file', () => {
 });
 
 describe('shards', () => {
-  const tensors = [tensor('d', [1, 2, 3, 4]), tensor('a', [5]), tensor('c', [6, 7]), tensor('b', [8, 9]), tensor('__proto__', [10])];
+  const tensors = [
+    tensor('d', [1, 2, 3, 4]),
+    tensor('a', [5]),
+    tensor('c', [6, 7]),
+    tensor('b', [8, 9]),
+    tensor('__proto__', [10]),
+  ];
   const index = () => join(folder, shardIndexFile);
 
   async function valuesOf(path: string): Promise<Record<string, number[]>> {
@@ -137,7 +152,9 @@ describe('shards', () => {
       // above the limit by itself
       ['d', 'model-00004-of-00004.safetensors'],
     ]);
-    expect(Object.entries(await valuesOf(index()))).toEqual(Object.entries(written(tensors)).sort(([a], [b]) => (a < b ? -1 : 1)));
+    expect(Object.entries(await valuesOf(index()))).toEqual(
+      Object.entries(written(tensors)).sort(([a], [b]) => (a < b ? -1 : 1)),
+    );
     const source = await openShardedSafetensors(index());
     expect(source.metadata).toEqual({ format: 'pt' });
     await expect(source.read('e')).rejects.toThrow(/expected the tensor e, got 5 other tensors/);
@@ -149,7 +166,11 @@ describe('shards', () => {
     const old = await openShardedSafetensors(index());
     await writeShardedSafetensors(folder, [tensor('a', [3]), tensor('b', [4])], { maxShardBytes: 4 });
     expect(await valuesOf(index())).toEqual({ a: [3], b: [4] });
-    expect((await readdir(folder)).sort()).toEqual(['model-2-00001-of-00002.safetensors', 'model-2-00002-of-00002.safetensors', shardIndexFile]);
+    expect((await readdir(folder)).sort()).toEqual([
+      'model-2-00001-of-00002.safetensors',
+      'model-2-00002-of-00002.safetensors',
+      shardIndexFile,
+    ]);
     // who has it open keeps reading the old one
     expect([...decodeFloat32(await old.read('a'))]).toEqual([1]);
     await old.close();
@@ -164,13 +185,18 @@ describe('shards', () => {
     expect(await valuesOf(index())).toEqual({ a: [1], b: [2] });
     const twice = [tensor('a', [3]), tensor('a', [4])];
     await expect(writeShardedSafetensors(folder, twice, { maxShardBytes: 4 })).rejects.toThrow(/two tensors named a/);
-    await expect(writeShardedSafetensors(folder, twice, { maxShardBytes: 0 })).rejects.toThrow(/maxShardBytes 0; expected/);
+    await expect(writeShardedSafetensors(folder, twice, { maxShardBytes: 0 })).rejects.toThrow(
+      /maxShardBytes 0; expected/,
+    );
   });
 
   test.each([
     ['{', /index\.json: expected JSON/],
     ['{}', /weight_map: expected an object of file names, got undefined/],
-    ['{"weight_map":{"a":"../secret.safetensors"}}', /weight_map: a: expected a \.safetensors file beside the index, got \.\.\/secret/],
+    [
+      '{"weight_map":{"a":"../secret.safetensors"}}',
+      /weight_map: a: expected a \.safetensors file beside the index, got \.\.\/secret/,
+    ],
     ['{"weight_map":{"a":"/etc/passwd"}}', /beside the index/],
     ['{"weight_map":{"a":7}}', /beside the index, got 7/],
     ['{"weight_map":{"a":"gone.safetensors"}}', /gone\.safetensors: expected a file that can be read, got ENOENT/],
@@ -185,6 +211,8 @@ describe('shards', () => {
   test('a damaged shard is named', async () => {
     await writeShardedSafetensors(folder, tensors, { maxShardBytes: 12 });
     await appendFile(join(folder, 'model-00002-of-00004.safetensors'), 'x');
-    await expect(openShardedSafetensors(index())).rejects.toThrow(/model-00002-of-00004\.safetensors: data: expected 8 bytes, got 9/);
+    await expect(openShardedSafetensors(index())).rejects.toThrow(
+      /model-00002-of-00004\.safetensors: data: expected 8 bytes, got 9/,
+    );
   });
 });

@@ -40,8 +40,7 @@ export async function openSafetensors(path: string): Promise<OpenSafetensors> {
     const bytes = new Uint8Array(length);
     for (let at = 0; at < length; ) {
       const { bytesRead } = await file.read(bytes, at, Math.min(length - at, readBytesAtOnce), position + at);
-      if (bytesRead === 0)
-        throw new SafetensorsError(what, `${length} bytes`, `${at} (the file is truncated)`);
+      if (bytesRead === 0) throw new SafetensorsError(what, `${length} bytes`, `${at} (the file is truncated)`);
       at += bytesRead;
     }
     return bytes;

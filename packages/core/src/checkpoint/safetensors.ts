@@ -275,7 +275,8 @@ function valueTable(dtype: StoredDType): Float32Array | undefined {
 /** Values as float32, in memory of their own (integers and wider floats are rounded to it). */
 export function decodeFloat32(tensor: StoredTensor): Float32Array {
   const elements = elementsOf(tensor);
-  if (elements instanceof BigInt64Array || elements instanceof BigUint64Array) return Float32Array.from(elements, Number);
+  if (elements instanceof BigInt64Array || elements instanceof BigUint64Array)
+    return Float32Array.from(elements, Number);
   const table = valueTable(tensor.dtype);
   if (!table) return new Float32Array(elements);
   const out = new Float32Array(elements.length);

@@ -48,7 +48,9 @@ export function batchVisibility(
   const visible = new Uint8Array(ids_BL.length * length * length);
   ids_BL.forEach((ids, row) => {
     if (ids.length !== length)
-      throw new RangeError(`batchVisibility: row ${row} has ${ids.length} ids, expected ${length} as row 0; try padding`);
+      throw new RangeError(
+        `batchVisibility: row ${row} has ${ids.length} ids, expected ${length} as row 0; try padding`,
+      );
     visible.set(visibility(ids, row), row * length * length);
   });
   return visible;

@@ -18,7 +18,9 @@ function largest(logits: ArrayLike<number>, what: string): number {
     if (x > max) max = x;
   }
   if (!Number.isFinite(max))
-    throw new RangeError(`${what}: largest of ${logits.length} logits is ${max}; expected a finite number; allow a token`);
+    throw new RangeError(
+      `${what}: largest of ${logits.length} logits is ${max}; expected a finite number; allow a token`,
+    );
   return max;
 }
 
@@ -34,7 +36,8 @@ export function textProbabilities(logits: ArrayLike<number>, options: DecodingOp
   if (!(topP > 0 && topP <= 1)) throw new RangeError(`textProbabilities: topP ${topP}; expected above 0 and at most 1`);
   const max = largest(logits, 'textProbabilities');
   const values = Float64Array.from(logits);
-  const cut = topK > 0 && topK < values.length ? values.slice().sort()[values.length - topK]! : Number.NEGATIVE_INFINITY;
+  const cut =
+    topK > 0 && topK < values.length ? values.slice().sort()[values.length - topK]! : Number.NEGATIVE_INFINITY;
   // the maximum goes first: a tiny temperature must not overflow
   const p = values.map((x) => (x < cut ? 0 : Math.exp((x - max) / temperature)));
   const sum = p.reduce((a, b) => a + b, 0);

@@ -1,2 +1,0 @@
-export { directRuntime } from './runtime/node-direct.ts';
-export { startWorker, workerRuntime } from './runtime/node-worker.ts';

@@ -1,0 +1,174 @@
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BackboneConfig, encodePng, layoutOf, MagvitConfig, ModelConfig, pixelImage, UniF2ace } from '@unif2ace/core';
+import { loadModel } from '@unif2ace/core/node';
+import { Philox } from '@unif2ace/graph';
+import { directRuntime } from '@unif2ace/graph/node';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { attributeNames } from '../data/grammar/attributes.ts';
+import type { TrainEvent } from './events.ts';
+import type { Recipe } from './recipe.ts';
+import { runRecipe } from './run-recipe.ts';
+
+let root: string;
+let data: string;
+const faces = 30;
+
+/** A folder in CelebA's layout: noise pictures, brighter where the face is labelled male. */
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'unif2ace-train-'));
+  data = join(root, 'celeba');
+  await mkdir(join(data, 'img_align_celeba'), { recursive: true });
+  const random = new Philox(1);
+  const rows: string[] = [];
+  const identities: string[] = [];
+  for (let i = 0; i < faces; i++) {
+    const name = `${String(i + 1).padStart(6, '0')}.jpg`;
+    const labels = attributeNames.map(() => (random.uniform() < 0.4 ? 1 : -1));
+    const level = labels[attributeNames.indexOf('Male')] === 1 ? 180 : 80;
+    const pixels = Uint8Array.from({ length: 89 * 109 * 3 }, () => level + random.int(40));
+    await writeFile(join(data, 'img_align_celeba', name), encodePng(pixelImage(89, 109, pixels)));
+    rows.push(`${name} ${labels.join(' ')}`);
+    identities.push(`${name} ${i}`);
+  }
+  await writeFile(join(data, 'list_attr_celeba.txt'), `${faces}\n${attributeNames.join(' ')}\n${rows.join('\n')}\n`);
+  await writeFile(join(data, 'identity_CelebA.txt'), `${identities.join('\n')}\n`);
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+const tokenizer = MagvitConfig.parse({
+  channels: 8,
+  codeBits: 4,
+  groups: 4,
+  encoder: { channelMultiples: [1, 1], resBlocks: [1, 1] },
+  decoder: { channelMultiples: [1, 1], resBlocks: [1, 1] },
+});
+const stage = { steps: 3, learningRate: 1e-3, warmupSteps: 1, weightDecay: 0.01, clipNorm: 1, emaDecay: 0.5 };
+
+function tinyRecipe(changes: Partial<Recipe> = {}): Recipe {
+  return {
+    name: 'tiny',
+    seed: 3,
+    textVocabSize: 400,
+    model: (textVocabSize) =>
+      ModelConfig.parse({
+        format: 'unif2ace-1',
+        name: 'tiny',
+        imageSize: 8,
+        tokenizer,
+        textVocabSize,
+        promptTokens: 24,
+        answerTokens: 64,
+        faceEncoder: { imageSize: 8, channels: [8], groups: 4, width: 8, patchPool: 2 },
+        backbone: BackboneConfig.parse({
+          phi: {
+            vocabSize: layoutOf({ textVocabSize, tokenizer }).vocabSize,
+            hiddenSize: 16,
+            intermediateSize: 32,
+            layers: 1,
+            heads: 2,
+            maxPositions: 100,
+          },
+          tokenMoe: { router: { experts: 4, topK: 2 }, routedHidden: 8, sharedHidden: 8 },
+          sequenceMoe: {},
+          resampler: { sizes: { width: 8, depth: 1, heads: 2, headWidth: 4 }, shared: false },
+          features: { face: { width: 8, tokens: 1 }, clip: { width: 8, tokens: 4 }, noise: { width: 8 } },
+        }),
+      }),
+    faceEncoder: { ...stage, batch: 4 },
+    tokenizer: { ...stage, batch: 4 },
+    backbone: {
+      ...stage,
+      t2iBatch: 2,
+      mmuBatch: 2,
+      conditionDropout: 0.1,
+      mmuCoefficient: 1,
+      balanceCoefficient: 0.01,
+      loss: { terms: 'both', alpha: 0.01, law: 'cosine', parameterization: 'normalized' },
+    },
+    ...changes,
+  };
+}
+
+async function run(out: string, recipe = tinyRecipe(), more: { resume?: boolean; signal?: AbortSignal } = {}) {
+  const events: TrainEvent[] = [];
+  await runRecipe(recipe, { out: join(root, out), dataFolder: data, onEvent: (event) => events.push(event), ...more });
+  return events;
+}
+
+const weightsOf = (out: string) => readFile(join(root, out, 'model.safetensors'));
+
+describe('a whole training run on a small folder', () => {
+  test('leaves a model that generates, describes and answers; progress has the promised figures', async () => {
+    const events = await run('a');
+    const progress = events.filter((event) => event.kind === 'progress');
+    expect(new Set(progress.map((event) => event.stage))).toEqual(new Set(['face encoder', 'tokenizer', 'backbone']));
+    for (const event of progress) {
+      expect(event.loss).toBeGreaterThan(0);
+      expect(event.tokensPerSecond).toBeGreaterThan(0);
+      expect(event.etaSeconds).toBeGreaterThanOrEqual(0);
+    }
+    const model = new UniF2ace(await loadModel(join(root, 'a')), directRuntime());
+    const photo = pixelImage(89, 109);
+    const generation = model.generate('a man', { steps: 2 });
+    let next = await generation.next();
+    while (!next.done) next = await generation.next();
+    expect(next.value[0]).toMatchObject({ width: 8, height: 8 });
+    const answer = model.ask(photo, 'Is this a man or a woman?', { maxTokens: 3 });
+    let word = await answer.next();
+    while (!word.done) word = await answer.next();
+    expect(typeof word.value).toBe('string');
+    await model.close();
+  });
+
+  test('the same seed gives the same bytes, resuming takes finished stages as they are', async () => {
+    await run('b');
+    expect(await weightsOf('b')).toEqual(await weightsOf('a'));
+    await rm(join(root, 'b', 'stages', 'backbone.safetensors'));
+    await rm(join(root, 'b', 'model.safetensors'));
+    const events = await run('b', tinyRecipe(), { resume: true });
+    expect(new Set(events.flatMap((event) => (event.kind === 'progress' ? [event.stage] : [])))).toEqual(
+      new Set(['backbone']),
+    );
+    expect(await weightsOf('b')).toEqual(await weightsOf('a'));
+  });
+
+  test.each(['fullVocabulary', 'unnormalized'] as const)('trains with the %s score', async (parameterization) => {
+    const recipe = tinyRecipe();
+    await run(parameterization, {
+      ...recipe,
+      backbone: { ...recipe.backbone, loss: { ...recipe.backbone.loss, parameterization } },
+    });
+    expect(await weightsOf(parameterization)).not.toEqual(await weightsOf('a'));
+  });
+
+  test('a loss that is no number ends the run with its stage and step, and no model', async () => {
+    const recipe = tinyRecipe({ tokenizer: { ...stage, steps: 30, learningRate: 1e18, clipNorm: 1e30, batch: 4 } });
+    await expect(run('bad', recipe)).rejects.toThrow(/^train: tokenizer step \d+: expected a finite loss, got/);
+    expect(existsSync(join(root, 'bad', 'model.safetensors'))).toBe(false);
+  });
+
+  test('an aborted run says where it stopped and keeps finished stages', async () => {
+    const stop = new AbortController();
+    const out = join(root, 'stopped');
+    const going = runRecipe(tinyRecipe(), {
+      out,
+      dataFolder: data,
+      signal: stop.signal,
+      onEvent: (event) => {
+        if (event.kind === 'stage' && event.name === 'tokenizer') stop.abort();
+      },
+    });
+    await expect(going).rejects.toThrow('train: stopped in tokenizer at step 0 of 3');
+    expect(existsSync(join(out, 'stages', 'face-encoder.safetensors'))).toBe(true);
+    expect(existsSync(join(out, 'model.safetensors'))).toBe(false);
+  });
+
+  test('a missing data folder is named', async () => {
+    await expect(
+      runRecipe(tinyRecipe(), { out: join(root, 'none'), dataFolder: join(root, 'nowhere'), onEvent: () => {} }),
+    ).rejects.toThrow(/nowhere/);
+  });
+});
