@@ -8,7 +8,7 @@ const tokenizer = MagvitConfig.parse({
   encoder: { channelMultiples: [1, 1, 2], resBlocks: [1, 1, 1] },
   decoder: { channelMultiples: [1, 1, 2], resBlocks: [1, 1, 1] },
 });
-const faceEncoder = { imageSize: 64, channels: [32, 64, 96], groups: 8, width: 128, patchPool: 2 };
+const faceEncoder = { imageSize: 64, channels: [16, 32, 64], groups: 8, width: 128, patchPool: 2 };
 
 const recipe: Recipe = {
   name: 'pico',
@@ -21,8 +21,8 @@ const recipe: Recipe = {
       imageSize: 32,
       tokenizer,
       textVocabSize,
-      promptTokens: 32,
-      answerTokens: 48,
+      promptTokens: 28,
+      answerTokens: 46,
       faceEncoder,
       backbone: BackboneConfig.parse({
         phi: {
@@ -36,7 +36,7 @@ const recipe: Recipe = {
         tokenMoe: { router: { experts: 8, topK: 4 }, routedHidden: 64, sharedHidden: 128 },
         sequenceMoe: {},
         resampler: { sizes: { width: 64, depth: 1, heads: 2, headWidth: 32, feedForwardFactor: 2 }, shared: true },
-        features: { face: { width: 128, tokens: 1 }, clip: { width: 96, tokens: 16 }, noise: { width: 64 } },
+        features: { face: { width: 128, tokens: 1 }, clip: { width: 64, tokens: 16 }, noise: { width: 64 } },
       }),
     }),
   faceEncoder: {
@@ -58,15 +58,15 @@ const recipe: Recipe = {
     emaDecay: 0.99,
   },
   backbone: {
-    steps: 1600,
-    t2iBatch: 24,
-    mmuBatch: 24,
+    steps: 2000,
+    t2iBatch: 32,
+    mmuBatch: 16,
     learningRate: 2e-3,
     warmupSteps: 60,
     weightDecay: 0.02,
     clipNorm: 1,
     emaDecay: 0.99,
-    conditionDropout: 0.1,
+    conditionDropout: 0.15,
     mmuCoefficient: 1,
     balanceCoefficient: 0.01,
     loss: { terms: 'both', alpha: 0.01, law: 'cosine', parameterization: 'normalized' },

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addAsk } from './commands/ask.ts';
 import { addDescribe } from './commands/describe.ts';
+import { addEval } from './commands/eval.ts';
 import { addGenerate } from './commands/generate.ts';
 import { addInspect } from './commands/inspect.ts';
 import { addReconstruct } from './commands/reconstruct.ts';
@@ -28,7 +29,8 @@ function makeProgram(env: Environment): Command {
       // usage errors are written by run, as one line
       outputError: () => {},
     });
-  for (const add of [addGenerate, addDescribe, addAsk, addReconstruct, addInspect, addTrain]) add(program, env);
+  for (const add of [addGenerate, addDescribe, addAsk, addReconstruct, addInspect, addTrain, addEval])
+    add(program, env);
   return program;
 }
 

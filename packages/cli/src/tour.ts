@@ -20,7 +20,7 @@ const prompts = [
   'a man with black hair, a beard and eyeglasses',
   'an old man with gray hair',
 ];
-const questions = ['Is the person smiling?', 'What colour is the hair?'];
+const questions = ['Is this a man or a woman?', 'Is the person smiling?', "What color is the person's hair?"];
 const seed = 1;
 const scale = 8;
 

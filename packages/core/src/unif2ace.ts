@@ -35,7 +35,7 @@ export interface GenerateOptions {
   steps?: number;
   /** How strongly the words count; 0 ignores them and halves the time. Default 3. */
   guidance?: number;
-  /** Variety of what is drawn first; 0 is the most probable face. Default 1. */
+  /** Variety of the order in which tokens settle, in units of MaskGIT's 4.5; 0 keeps the most confident. Default 1. */
   temperature?: number;
   /** Image i depends on (seed, i) alone. Default 0. */
   seed?: number;
@@ -65,6 +65,8 @@ export function questionPrompt(question: string): string {
   return `USER: ${question} ASSISTANT:`;
 }
 
+/** Confidence temperature of MaskGIT (its choice_temperature), what `temperature: 1` stands for. */
+const maskgitTemperature = 4.5;
 /** Images per call of the denoising network; larger counts run in parts. */
 const imagesPerBatch = 4;
 const questionChunk = 8;
@@ -151,7 +153,12 @@ export class UniF2ace {
     for (let first = 0; first < count; first += imagesPerBatch) {
       const batch = Math.min(imagesPerBatch, count - first);
       const randoms = Array.from({ length: batch }, (_, i) => new Philox(seed, first + i));
-      const codes = yield* this.#sample(prompt, randoms, { steps, guidance, temperature }, signal);
+      const codes = yield* this.#sample(
+        prompt,
+        randoms,
+        { steps, guidance, temperature: temperature * maskgitTemperature },
+        signal,
+      );
       images.push(...(await this.decode(codes)));
     }
     return images;

@@ -12,7 +12,7 @@ export async function writeFileAtomic(
   const temporary = `${path}.${process.pid}.tmp`;
   const file = await open(temporary, 'w');
   try {
-    if (typeof content === 'function') await content(async (bytes) => void (await file.write(bytes)));
+    if (typeof content === 'function') await content((bytes) => file.writeFile(bytes));
     else await file.writeFile(content);
     await file.sync();
     await file.close();

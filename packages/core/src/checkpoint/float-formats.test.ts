@@ -101,6 +101,15 @@ describe.each(formats)('$name', ({ encode, decode, infinity }) => {
     );
   });
 
+  test('every tie goes to the even one', () => {
+    for (let low = 0; low < infinity - 1; low++) {
+      // exact in float32: one bit more than the format
+      const middle = decode(low) + (decode(low + 1) - decode(low)) / 2;
+      const even = low % 2 === 0 ? low : low + 1;
+      if (encode(middle) !== even) expect.fail(`between ${low} and ${low + 1}: ${encode(middle)}`);
+    }
+  });
+
   test('not a number stays so, with its sign', () => {
     expect(decode(encode(Number.NaN))).toBeNaN();
     expect(encode(-0)).toBe(0x8000);

@@ -2,7 +2,6 @@ import {
   averagePool,
   linear,
   type ParamScope,
-  reduceMean,
   reshape,
   swish,
   type Tensor,
@@ -50,15 +49,16 @@ export function faceCnn(
   });
   x = swish(groupNormLayer(scope.at('norm_out'), x, norm));
   const channels = x.dim(1);
-  const pooled_BC = reduceMean(x, [2, 3]);
-  const init = { kind: 'fanInUniform' as const, fanIn: channels };
+  const patches = config.patchPool > 1 ? averagePool(x, config.patchPool) : x;
+  const count = patches.dim(2) * patches.dim(3);
+  // aligned faces: where a patch is says what it shows, so the embedding reads all patches, not their mean
+  const init = { kind: 'fanInUniform' as const, fanIn: channels * count };
   const head = scope.at('embed');
   const face_BF = linear(
-    pooled_BC,
-    head.param('weight', [config.width, channels], init),
+    reshape(patches, [batch, channels * count]),
+    head.param('weight', [config.width, channels * count], init),
     head.param('bias', [config.width], init),
   );
-  const patches = config.patchPool > 1 ? averagePool(x, config.patchPool) : x;
-  const patches_BPC = transpose(reshape(patches, [batch, channels, patches.dim(2) * patches.dim(3)]), [0, 2, 1]);
+  const patches_BPC = transpose(reshape(patches, [batch, channels, count]), [0, 2, 1]);
   return { face_BF, patches_BPC };
 }

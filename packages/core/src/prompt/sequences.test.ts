@@ -119,6 +119,8 @@ test('no room for the marks', () => {
 test('a condition is dropped by comparison in float32', () => {
   // 0.1 as float32 is above 0.1: equal in float32, smaller in float64
   expect([0.1, Math.fround(0.1), 0.0999999, 0].map((u) => dropsCondition(u, 0.1))).toEqual([false, false, true, true]);
+  // 0.7 as float32 is below 0.7: no drop by float32, a drop by float64
+  expect(dropsCondition(Math.fround(0.7), 0.7)).toBe(false);
   expect(dropsCondition(0, 0)).toBe(false);
   expect(dropsCondition(0.999999, 1)).toBe(true);
 });

@@ -199,6 +199,9 @@ describe('generateText', () => {
     // wants 0, takes 1; wants 2, of 1 and 3 takes the first; for ever
     expect(new Set(tokens)).toEqual(new Set([1]));
     expect(finish).toBe('length');
+    // a stop token need not be among the allowed
+    const stopped = await run(counter(9), { ...greedy, maxTokens: 8, allowedIds: [0, 1], stopIds: [2] });
+    expect(stopped).toMatchObject({ tokens: [0, 1], finish: 'stop' });
     const drawn = await run(counter(9), {
       temperature: 9,
       uniform: () => 1 - 2 ** -53,

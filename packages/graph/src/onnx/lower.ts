@@ -88,7 +88,7 @@ class ModelBuilder {
     const key = `${dtype}[${shape.join()}]${this.#contentKey(data)}`;
     const known = this.#constants.get(key);
     if (known) return known;
-    const name = `c${this.#constants.size}`;
+    const name = `/c${this.#constants.size}`;
     this.#constants.set(key, name);
     this.#initializers.set(name, { name, dtype, shape: shape as readonly number[], data });
     return name;
@@ -110,7 +110,7 @@ class ModelBuilder {
       return;
     }
     const serial = this.#nodes.length;
-    const names = node.outputs.map((_, index) => (node.outputs.length === 1 ? `v${serial}` : `v${serial}_${index}`));
+    const names = node.outputs.map((_, index) => (node.outputs.length === 1 ? `/v${serial}` : `/v${serial}_${index}`));
     this.#seen.set(key, names);
     this.#bind(node, names);
     this.#nodes.push({

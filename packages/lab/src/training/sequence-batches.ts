@@ -24,12 +24,15 @@ import type { EncodedFaces } from './encode-faces.ts';
 import { FaceOrder } from './face-batches.ts';
 import type { ModelStage } from './recipe.ts';
 
+const maxCachedTexts = 20_000;
+
 /** Sequences with the loss weight of each target. */
 interface Row {
   ids: number[];
   targets: number[];
   weights: number[];
-  visible: Uint8Array;
+  /** Additive mask [L, L]. */
+  mask: Float32Array;
 }
 
 /** Draws training batches of both tasks from encoded faces, their labels and the grammar. */
@@ -44,6 +47,8 @@ export class SequenceBatches {
   readonly #random: Philox;
   readonly #order: FaceOrder;
   readonly #captionOrder: FaceOrder;
+  readonly #masks = new Map<number, Float32Array>();
+  readonly #encoded = new Map<string, number[]>();
 
   constructor(
     config: ModelConfig,
@@ -67,6 +72,28 @@ export class SequenceBatches {
 
   next(): TensorValues {
     return { ...this.#t2i(), ...this.#mmu() };
+  }
+
+  /** The mask depends on the padding alone. */
+  #t2iMask(ids: readonly number[]): Float32Array {
+    const pads = ids.findIndex((id) => id !== this.#layout.pad);
+    const known = this.#masks.get(pads) ?? additiveMask(t2iVisibility(this.#layout, ids));
+    this.#masks.set(pads, known);
+    return known;
+  }
+
+  /** The mask is the same for all sequences: the image prefix has one length. */
+  #mmuMask(ids: readonly number[]): Float32Array {
+    const known = this.#masks.get(-1) ?? additiveMask(mmuVisibility(this.#layout, ids));
+    this.#masks.set(-1, known);
+    return known;
+  }
+
+  /** Questions and answers repeat: each text is split once. */
+  #encode(text: string): number[] {
+    const known = this.#encoded.get(text) ?? this.#tokenizer.encode(text);
+    if (this.#encoded.size < maxCachedTexts) this.#encoded.set(text, known);
+    return known;
   }
 
   /** One of the two encodings of a face. */
@@ -102,7 +129,7 @@ export class SequenceBatches {
         ids,
         targets: [...codes],
         weights: Array.from(masked, (m) => m * weight),
-        visible: t2iVisibility(this.#layout, ids),
+        mask: this.#t2iMask(ids),
       };
     });
     return {
@@ -135,7 +162,7 @@ export class SequenceBatches {
         ids,
         targets: counted.map((label) => Math.max(0, label)),
         weights: counted.map((label) => Number(label !== ignoreLabel)),
-        visible: mmuVisibility(this.#layout, ids),
+        mask: this.#mmuMask(ids),
       };
     });
     // mean over all counted tokens of the batch
@@ -155,20 +182,25 @@ export class SequenceBatches {
     };
   }
 
+  /** A caption that fits as a whole; after a few tries the last one, cut. */
   #caption(): { face: number; question: number[]; answer: number[] } {
     const [face] = this.#captionOrder.next(1) as [number];
-    const question = this.#tokenizer.encode(questionPrompt(describeQuestion));
+    const question = this.#encode(questionPrompt(describeQuestion));
     const room = this.#config.answerTokens - question.length - 2;
-    const text = captionFace(this.#labels[face]!, this.#random, 'medium').text;
-    return { face, question, answer: this.#tokenizer.encode(` ${text}`).slice(0, room) };
+    let answer: number[] = [];
+    for (let tries = 0; tries < 4; tries++) {
+      answer = this.#encode(` ${captionFace(this.#labels[face]!, this.#random, 'medium').text}`);
+      if (answer.length <= room) break;
+    }
+    return { face, question, answer: answer.slice(0, room) };
   }
 
   #question(): { face: number; question: number[]; answer: number[] } {
     const { face, question } = this.#bank.draw(this.#random);
     return {
       face,
-      question: this.#tokenizer.encode(questionPrompt(question.question)),
-      answer: this.#tokenizer.encode(` ${question.answer}`),
+      question: this.#encode(questionPrompt(question.question)),
+      answer: this.#encode(` ${question.answer}`),
     };
   }
 
@@ -176,8 +208,8 @@ export class SequenceBatches {
     const batch = rows.length;
     const length = rows[0]!.ids.length;
     const mask = new Float32Array(batch * length * length);
-    rows.forEach(({ visible }, b) => {
-      mask.set(additiveMask(visible), b * length * length);
+    rows.forEach((row, b) => {
+      mask.set(row.mask, b * length * length);
     });
     const ids = rows.flatMap((row) => row.ids);
     const targets = rows.flatMap((row) => row.targets);
