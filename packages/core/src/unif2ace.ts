@@ -13,11 +13,11 @@ import {
   tokenizeModel,
 } from './model/graphs.ts';
 import { KeyValueCache } from './model/key-value-cache.ts';
-import { additiveMask, t2iVisibility } from './prompt/masks.ts';
+import { additiveMask, cachedVisibility, t2iVisibility } from './prompt/masks.ts';
 import { mmuPrefix, t2iPrefix } from './prompt/sequences.ts';
 import type { SpecialTokens } from './prompt/special-tokens.ts';
 import type { TextTokenizer } from './text/bpe.ts';
-import { chooseToken, type DecodingOptions } from './text/decoding.ts';
+import { type DecodingOptions, generateText } from './text/decoding.ts';
 
 /** A model in memory. */
 export interface LoadedModel {
@@ -92,6 +92,7 @@ export class UniF2ace {
   readonly #model: LoadedModel;
   readonly #runtime: Runtime;
   readonly #layout: SpecialTokens;
+  readonly #textIds: number[];
   readonly #sessions = new Map<string, Promise<Session>>();
 
   constructor(model: LoadedModel, runtime: Runtime) {
@@ -100,6 +101,7 @@ export class UniF2ace {
     this.#model = model;
     this.#runtime = runtime;
     this.#layout = layoutOf(model.config);
+    this.#textIds = Array.from({ length: model.config.textVocabSize }, (_, id) => id);
   }
 
   get device(): string {
@@ -297,7 +299,7 @@ export class UniF2ace {
     question: string,
     options: AnswerOptions = {},
   ): AsyncGenerator<string, string> {
-    const { seed = 0, signal, temperature = 0, ...decoding } = options;
+    const { seed = 0, signal, temperature = 0, maxTokens, ...decoding } = options;
     const { cache } = 'cache' in photo ? { cache: photo.cache.clone() } : await this.look(photo);
     const { tokenizer } = this.#model;
     const asked = [this.#layout.sot, ...tokenizer.encode(questionPrompt(question))];
@@ -307,22 +309,28 @@ export class UniF2ace {
         `ask: question: expected at most ${this.config.answerTokens - 3} tokens, got ${asked.length - 1}; try fewer words`,
       );
     const random = new Philox(seed);
-    let logits = await this.#read(cache, asked);
+    const tokens = generateText(
+      { prefill: () => this.#read(cache, asked), step: (token) => this.#read(cache, [token]) },
+      {
+        ...decoding,
+        temperature,
+        maxTokens: Math.min(maxTokens ?? room, room),
+        uniform: () => random.uniform(),
+        stopIds: [this.#layout.eot],
+        // marks and image codes are no words
+        allowedIds: this.#textIds,
+        ...(signal && { signal }),
+      },
+    );
     const answer: number[] = [];
     let text = '';
-    const limit = Math.min(options.maxTokens ?? room, room);
-    while (answer.length < limit) {
-      signal?.throwIfAborted();
-      const next = this.#nextTextToken(logits, { ...decoding, temperature }, random);
-      if (next === this.#layout.eot) break;
-      answer.push(next);
+    for await (const token of tokens) {
+      answer.push(token);
       const whole = tokenizer.decode(answer).trimStart();
       // an unfinished character shows as the replacement mark: wait for the rest of it
-      if (!whole.endsWith('\uFFFD') && whole.length > text.length) {
-        yield whole.slice(text.length);
-        text = whole;
-      }
-      if (answer.length < limit) logits = await this.#read(cache, [next]);
+      if (whole.endsWith('\uFFFD') || whole.length <= text.length) continue;
+      yield whole.slice(text.length);
+      text = whole;
     }
     return text;
   }
@@ -330,16 +338,6 @@ export class UniF2ace {
   /** A description of the face. */
   describe(photo: PixelImage | LookedAt, options: AnswerOptions = {}): AsyncGenerator<string, string> {
     return this.ask(photo, describeQuestion, options);
-  }
-
-  /** Text tokens and eot only: marks and image codes are no words. */
-  #nextTextToken(logits: Float32Array, options: DecodingOptions, random: Philox): number {
-    const { textVocabSize } = this.config;
-    const allowed = new Float32Array(textVocabSize + 1);
-    allowed.set(logits.subarray(0, textVocabSize));
-    allowed[textVocabSize] = logits[this.#layout.eot]!;
-    const chosen = chooseToken(allowed, options, () => random.uniform());
-    return chosen === textVocabSize ? this.#layout.eot : chosen;
   }
 
   /** Reads tokens into the cache, in chunks of one shape; returns the logits after the last. */
@@ -356,7 +354,12 @@ export class UniF2ace {
           padded.map((_, i) => Math.min(cache.length + i, this.config.backbone.phi.maxPositions - 1)),
           [size],
         ),
-        mask: chunkMask(cache, size),
+        mask: float32(additiveMask(cachedVisibility(cache.length, cache.capacity, size)), [
+          1,
+          1,
+          size,
+          cache.capacity + size,
+        ]),
         ...cache.feeds(),
       });
       cache.append(result, chunk.length);
@@ -379,15 +382,4 @@ function pixelsOf(photos: readonly PixelImage[], size: number) {
     toChannelsFirst(faceCrop(photo, size), data.subarray(i * 3 * size * size, (i + 1) * 3 * size * size));
   });
   return float32(data, [photos.length, 3, size, size]);
-}
-
-/** Filled cache columns are visible to all new tokens, new ones causally. */
-function chunkMask(cache: KeyValueCache, size: number): TensorValues[string] {
-  const width = cache.capacity + size;
-  const visible = new Uint8Array(size * width);
-  for (let i = 0; i < size; i++) {
-    visible.fill(1, i * width, i * width + cache.length);
-    visible.fill(1, i * width + cache.capacity, i * width + cache.capacity + i + 1);
-  }
-  return float32(additiveMask(visible), [1, 1, size, width]);
 }

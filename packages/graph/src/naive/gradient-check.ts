@@ -14,16 +14,23 @@ export interface GradientCheck {
 
 /**
  * Compares the gradient rules on the way from `inputs` to `f` with central differences, in Float64.
+ * `constants` feeds parameters and inputs that `f` makes itself.
  * The scalar is Σ y·c for a fixed irregular c, so that every output element counts differently.
  */
 export function checkGradients(
   f: (inputs: readonly Tensor[]) => Tensor,
   inputs: readonly { shape: readonly number[]; data: ArrayLike<number> }[],
-  step = 1e-5,
+  options: { step?: number; constants?: Readonly<Record<string, ArrayLike<number>>> } = {},
 ): GradientCheck {
+  const { step = 1e-5, constants = {} } = options;
   const symbols = inputs.map(({ shape }, i) => input(`x${i}`, shape));
   const loss = weightedSum(f(symbols));
-  const feeds = Object.fromEntries(inputs.map(({ data }, i) => [`x${i}`, Float64Array.from(data)]));
+  const feeds: Record<string, Float64Array> = Object.fromEntries(
+    Object.entries(constants).map(([name, data]) => [name, Float64Array.from(data)]),
+  );
+  inputs.forEach(({ data }, i) => {
+    feeds[`x${i}`] = Float64Array.from(data);
+  });
   const analytic = evaluate(gradients(loss, symbols), feeds);
   let result: GradientCheck = { worstRelativeError: 0, worst: 'none' };
   inputs.forEach(({ data }, i) => {

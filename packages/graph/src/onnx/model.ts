@@ -7,7 +7,8 @@ export type OnnxAttribute =
   | { kind: 'float'; value: number }
   | { kind: 'ints'; value: readonly number[] }
   | { kind: 'floats'; value: readonly number[] }
-  | { kind: 'string'; value: string };
+  | { kind: 'string'; value: string }
+  | { kind: 'tensor'; value: OnnxTensor };
 
 /** A stored tensor. float16 values are bit patterns in a Uint16Array, booleans bytes of 0 and 1. */
 export interface OnnxTensor {
@@ -19,6 +20,8 @@ export interface OnnxTensor {
 
 export interface OnnxNode {
   readonly opType: string;
+  /** Operator set, for example 'com.microsoft'; the standard one by default. */
+  readonly domain?: string;
   readonly name: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -41,4 +44,22 @@ export interface OnnxModel {
   readonly initializers: readonly OnnxTensor[];
   readonly nodes: readonly OnnxNode[];
   readonly metadata?: Readonly<Record<string, string>>;
+}
+
+const arrayTypes = {
+  float32: Float32Array,
+  float16: Uint16Array,
+  int64: BigInt64Array,
+  int32: Int32Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
+} as const satisfies Record<OnnxDType, unknown>;
+
+/** What is wrong with a tensor's values for its type and shape; null when they fit. */
+export function tensorFault({ dtype, shape, data }: Omit<OnnxTensor, 'name'>): string | null {
+  if (!(data instanceof arrayTypes[dtype]))
+    return `${dtype} values come in a ${arrayTypes[dtype].name}, got ${(data as object).constructor.name}`;
+  const size = shape.reduce((a, b) => a * b, 1);
+  return data.length === size ? null : `shape [${shape.join(', ')}] needs ${size} values, got ${data.length}`;
 }

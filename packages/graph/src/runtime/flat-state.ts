@@ -16,11 +16,13 @@ export class FlatState {
   readonly v: Float32Array;
   readonly #ranges = new Map<string, { start: number; end: number }>();
 
+  /** @throws Error on two parameters of one name. */
   constructor(specs: readonly ParameterSpec[]) {
     this.specs = specs;
     let size = 0;
     for (const spec of specs) {
       const count = spec.shape.reduce((a, b) => a * b, 1);
+      if (this.#ranges.has(spec.name)) throw new Error(`flatState: two parameters are named ${spec.name}`);
       this.#ranges.set(spec.name, { start: size, end: size + count });
       size = Math.ceil((size + count) / alignElements) * alignElements;
     }

@@ -1,25 +1,36 @@
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import type { OnnxModel } from '../onnx/model.ts';
-import { type Runtime, type Session, SessionError, type SessionOptions, type TensorValues } from './session.ts';
-import type { WorkerReply, WorkerRequest } from './worker-protocol.ts';
+import { type OnnxModel, tensorFault } from '../onnx/model.ts';
+import {
+  type Runtime,
+  type Session,
+  SessionError,
+  type SessionOptions,
+  type TensorValue,
+  type TensorValues,
+} from './session.ts';
+import { movable, type WorkerReply, type WorkerRequest, type WorkerStart } from './worker-protocol.ts';
 
 /**
  * ONNX Runtime on the CPU in a worker thread of its own, so that the event loop never blocks.
- * Feeds are copied to the worker, results are copied back. `close` ends the thread.
+ * Feeds and weights are copied once and the copies moved to the worker; results are moved back. `close` rejects what is
+ * pending and resolves when the thread has ended, after the run under way: the engine cannot be interrupted.
  */
 export function workerRuntime(defaults: SessionOptions = {}): Runtime {
   const link = new WorkerLink();
-  const open = async (request: WorkerRequest) => {
-    const reply = await link.ask(request);
+  const open = async (request: WorkerRequest, moved: readonly ArrayBuffer[] = []) => {
+    const reply = await link.ask(request, moved);
     if (reply.kind !== 'session') throw new SessionError(`worker: expected a session, got ${reply.kind}`);
     return new WorkerSession(link, reply);
   };
   return {
     device: 'cpu',
-    createSession: (model: OnnxModel, options) => open({ kind: 'create', model, options: { ...defaults, ...options } }),
-    loadSession: (bytes, options) => open({ kind: 'load', bytes, options: { ...defaults, ...options } }),
+    createSession: async (model: OnnxModel, options) => {
+      const { copies: initializers, moved } = movable(model.initializers);
+      return open({ kind: 'create', model: { ...model, initializers }, options: { ...defaults, ...options } }, moved);
+    },
+    loadSession: (file, options) => open({ kind: 'load', file, options: { ...defaults, ...options } }),
     close: () => link.close(),
   };
 }
@@ -36,7 +47,9 @@ export function startWorker(name: string, base: string, workerData?: unknown): W
 }
 
 class WorkerLink {
-  readonly #worker = startWorker('worker-host', import.meta.url);
+  readonly #closing = new Int32Array(new SharedArrayBuffer(4));
+  readonly #worker = startWorker('worker-host', import.meta.url, { closing: this.#closing } satisfies WorkerStart);
+  readonly #ended = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
   readonly #pending = new Map<number, { resolve: (reply: WorkerReply) => void; reject: (error: Error) => void }>();
   #nextId = 0;
   #failure: Error | null = null;
@@ -45,12 +58,15 @@ class WorkerLink {
     this.#worker.on('message', ({ id, reply }: { id: number; reply: WorkerReply }) => {
       const waiting = this.#pending.get(id);
       this.#pending.delete(id);
-      if (this.#pending.size === 0) this.#worker.unref();
+      if (this.#pending.size === 0 && !this.#failure) this.#worker.unref();
       if (reply.kind === 'error') waiting?.reject(new SessionError(reply.message));
       else waiting?.resolve(reply);
     });
     this.#worker.on('error', (error) =>
       this.#fail(new SessionError(`worker: the inference thread died: ${error.message}`)),
+    );
+    this.#worker.on('messageerror', (error) =>
+      this.#fail(new SessionError(`worker: an answer of the inference thread cannot be read: ${error.message}`)),
     );
     this.#worker.on('exit', (code) =>
       this.#fail(new SessionError(`worker: the inference thread ended with code ${code}`)),
@@ -64,19 +80,24 @@ class WorkerLink {
     this.#pending.clear();
   }
 
-  ask(request: WorkerRequest): Promise<WorkerReply> {
+  ask(request: WorkerRequest, moved: readonly ArrayBuffer[] = []): Promise<WorkerReply> {
     if (this.#failure) return Promise.reject(this.#failure);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
+      // before it is noted as pending: what cannot be cloned throws here
+      this.#worker.postMessage({ id, request }, moved);
       this.#pending.set(id, { resolve, reject });
       this.#worker.ref();
-      this.#worker.postMessage({ id, request });
     });
   }
 
   async close(): Promise<void> {
-    this.#failure ??= new SessionError('worker: the runtime is closed');
-    await this.#worker.terminate();
+    this.#fail(new SessionError('worker: the runtime is closed'));
+    Atomics.store(this.#closing, 0, 1);
+    // not terminate(): inside a run of the engine it aborts the whole process
+    this.#worker.ref();
+    this.#worker.postMessage({ id: this.#nextId++, request: { kind: 'close' } satisfies WorkerRequest });
+    await this.#ended;
   }
 }
 
@@ -99,9 +120,12 @@ class WorkerSession implements Session {
   async run(feeds: TensorValues, fetches?: readonly string[] | TensorValues): Promise<TensorValues> {
     const buffers = fetches && !Array.isArray(fetches) ? (fetches as TensorValues) : null;
     const names = buffers ? Object.keys(buffers) : (fetches as readonly string[] | undefined);
-    const reply = await this.#link.ask({ kind: 'run', session: this.#id, feeds: compact(feeds), fetches: names });
+    const { copies, moved } = movable(Object.values(feeds));
+    const sent = Object.fromEntries(Object.keys(feeds).map((name, i) => [name, copies[i]!]));
+    const reply = await this.#link.ask({ kind: 'run', session: this.#id, feeds: sent, fetches: names }, moved);
     if (reply.kind !== 'values') throw new SessionError(`worker: expected values, got ${reply.kind}`);
     if (!buffers) return reply.values;
+    for (const [name, buffer] of Object.entries(buffers)) checkBuffer(name, buffer, reply.values[name]!);
     for (const [name, buffer] of Object.entries(buffers)) buffer.data.set(reply.values[name]!.data as never);
     return buffers;
   }
@@ -111,12 +135,10 @@ class WorkerSession implements Session {
   }
 }
 
-/** A view of a large buffer would travel with the whole buffer: send its own elements only. */
-function compact(feeds: TensorValues): TensorValues {
-  return Object.fromEntries(
-    Object.entries(feeds).map(([name, value]) => [
-      name,
-      value.data.byteLength === value.data.buffer.byteLength ? value : { ...value, data: value.data.slice() },
-    ]),
-  );
+function checkBuffer(name: string, buffer: TensorValue, result: TensorValue): void {
+  const got = `${buffer.dtype}[${buffer.shape.join(', ')}]`;
+  const expected = `${result.dtype}[${result.shape.join(', ')}]`;
+  if (got !== expected) throw new SessionError(`run: buffer of output ${name} expected ${expected}, got ${got}`);
+  const fault = tensorFault(buffer);
+  if (fault) throw new SessionError(`run: buffer of output ${name}: ${fault}`);
 }

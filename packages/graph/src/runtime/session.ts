@@ -18,6 +18,11 @@ export interface SessionOptions {
   prepack?: boolean;
   /** Write a profile of every operator to files that begin so. */
   profilePrefix?: string;
+  /**
+   * Least severity the engine itself prints to stderr: 0 verbose, 1 info, 2 warning, 3 error, 4 fatal. Default 4, since
+   * errors are thrown anyway.
+   */
+  logSeverity?: 0 | 1 | 2 | 3 | 4;
 }
 
 /** A loaded model. */
@@ -26,8 +31,8 @@ export interface Session {
   readonly outputNames: readonly string[];
   /**
    * Runs the model. `fetches` names the outputs wanted (all by default), or gives buffers that are filled in place
-   * and returned.
-   * @throws SessionError on a missing or unknown feed, or one of the wrong type or shape.
+   * and returned. Dimensions of one symbolic name must agree over all feeds of a model of ours.
+   * @throws SessionError on a missing or unknown feed or output, one of the wrong type or shape, a failing operator.
    */
   run(feeds: TensorValues, fetches?: readonly string[] | TensorValues): Promise<TensorValues>;
   release(): Promise<void>;
@@ -37,8 +42,8 @@ export interface Session {
 export interface Runtime {
   readonly device: string;
   createSession(model: OnnxModel, options?: SessionOptions): Promise<Session>;
-  /** A session from the bytes of an .onnx file without external weights. */
-  loadSession(bytes: Uint8Array, options?: SessionOptions): Promise<Session>;
+  /** A session from an .onnx file: its path, or its bytes when it has no external weights. */
+  loadSession(file: Uint8Array | string, options?: SessionOptions): Promise<Session>;
   close(): Promise<void>;
 }
 

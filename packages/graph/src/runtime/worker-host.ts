@@ -1,10 +1,11 @@
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { directRuntime } from './node-direct.ts';
-import type { Session } from './session.ts';
-import type { WorkerReply, WorkerRequest } from './worker-protocol.ts';
+import { type Session, SessionError } from './session.ts';
+import type { WorkerReply, WorkerRequest, WorkerStart } from './worker-protocol.ts';
 
 // Entry of the worker thread: runs sessions one request after the other.
 
+const { closing } = workerData as WorkerStart;
 const runtime = directRuntime();
 const sessions = new Map<number, Session>();
 let nextSession = 0;
@@ -15,25 +16,43 @@ function keep(session: Session): WorkerReply {
   return { kind: 'session', session: id, inputNames: session.inputNames, outputNames: session.outputNames };
 }
 
+function opened(id: number): Session {
+  const session = sessions.get(id);
+  if (!session) throw new SessionError('run: the session was released; create another');
+  return session;
+}
+
 async function answer(request: WorkerRequest): Promise<WorkerReply> {
   switch (request.kind) {
     case 'create':
       return keep(await runtime.createSession(request.model, request.options));
     case 'load':
-      return keep(await runtime.loadSession(request.bytes, request.options));
+      return keep(await runtime.loadSession(request.file, request.options));
     case 'run':
-      return { kind: 'values', values: await sessions.get(request.session)!.run(request.feeds, request.fetches) };
+      return { kind: 'values', values: await opened(request.session).run(request.feeds, request.fetches) };
     case 'release':
       await sessions.get(request.session)?.release();
       sessions.delete(request.session);
       return { kind: 'done' };
+    case 'close':
+      for (const session of sessions.values()) await session.release();
+      parentPort!.close();
+      return { kind: 'done' };
   }
 }
+
+// a request that cannot be read would leave its caller waiting: end the thread, which rejects all that is pending
+parentPort!.on('messageerror', (error) => {
+  throw error;
+});
 
 let queue = Promise.resolve();
 parentPort!.on('message', ({ id, request }: { id: number; request: WorkerRequest }) => {
   queue = queue.then(async () => {
+    if (Atomics.load(closing, 0) === 1 && request.kind !== 'close') return;
     const reply = await answer(request).catch((error): WorkerReply => ({ kind: 'error', message: error.message }));
-    parentPort!.postMessage({ id, reply });
+    // the engine returns fresh arrays, so they can be moved instead of copied
+    const moved = reply.kind === 'values' ? Object.values(reply.values).map(({ data }) => data.buffer) : [];
+    parentPort!.postMessage({ id, reply }, [...new Set(moved)] as ArrayBuffer[]);
   });
 });
