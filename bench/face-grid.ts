@@ -33,7 +33,12 @@ for (const prompt of prompts) {
   while (!next.done) next = await running.next();
   faces.push(...next.value.map((face) => resize(face, shownPixels, shownPixels)));
 }
-const record = generationText({ prompt: prompts.join('; '), seed, settings: { facesPerPrompt }, modelHash: model.hash });
+const record = generationText({
+  prompt: prompts.join('; '),
+  seed,
+  settings: { facesPerPrompt },
+  modelHash: model.hash,
+});
 await mkdir(dirname(out), { recursive: true });
 await writeFileAtomic(out, encodePng(imageGrid(faces, { columns: facesPerPrompt }), record));
 await model.close();

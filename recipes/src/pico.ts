@@ -1,3 +1,11 @@
+/**
+ * pico: the smallest model that does the whole job, on real faces.
+ *
+ * Paper: §1 (D3Diff, α = 0.01, cosine masks), §2 (token-level and sequence-level experts in both task groups). One stage
+ * for both tasks; own face encoder in place of AntelopeV2 and CLIP.
+ * Command: `unif2ace train pico --data CELEBA --out runs/pico`
+ * Time and score: docs/lab.md.
+ */
 import { BackboneConfig, layoutOf, MagvitConfig, ModelConfig } from '@unif2ace/core';
 import type { Recipe } from '@unif2ace/lab';
 

@@ -37,10 +37,10 @@ async function saveTinyModel(folder: string): Promise<void> {
     tokenizer,
     textVocabSize: bpe.vocabSize,
     promptTokens: 24,
-    answerTokens: 48,
+    answerTokens: 80,
     faceEncoder: { imageSize: 8, channels: [8, 8], groups: 4, width: 8 },
     backbone: {
-      phi: { vocabSize, hiddenSize: 16, intermediateSize: 32, layers: 2, heads: 2, maxPositions: 128 },
+      phi: { vocabSize, hiddenSize: 16, intermediateSize: 32, layers: 2, heads: 2, maxPositions: 192 },
       tokenMoe: { router: { experts: 4, topK: 2 }, routedHidden: 8, sharedHidden: 16 },
       sequenceMoe: {},
       resampler: { sizes: { width: 16, depth: 1, heads: 2, headWidth: 8 }, shared: true },

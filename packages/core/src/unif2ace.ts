@@ -206,9 +206,7 @@ export class UniF2ace {
     });
     const prompter = await this.#session('prompt', rows);
     const promptIds = int32(prefixes.flat(), [rows, kept]);
-    // keys and values of a single layer do not depend on what the text rows see
-    const masked = prompter.inputNames.includes('mask');
-    const prompted = await prompter.run({ ids: promptIds, ...(masked && { mask: textMask }) });
+    const prompted = await prompter.run(needed(prompter, { ids: promptIds, mask: textMask }));
     const past = Object.fromEntries(Object.entries(prompted).map(([name, value]) => [`past.${name}`, value]));
     const session = await this.#session('denoise', rows);
     const positions = int32(
@@ -283,7 +281,8 @@ export class UniF2ace {
       this.#layout,
       Array.from(codes!, (code) => this.#layout.codeOffset + code),
     );
-    const prefix = await (await this.#session('imagePrefix', 1)).run({ ids: int32(ids, [1, ids.length]), ...features });
+    const session = await this.#session('imagePrefix', 1);
+    const prefix = await session.run(needed(session, { ids: int32(ids, [1, ids.length]), ...features }));
     const { layers, heads, hiddenSize } = this.config.backbone.phi;
     const cache = new KeyValueCache(layers, heads, hiddenSize / heads, ids.length + this.config.answerTokens);
     cache.append(prefix, ids.length);
@@ -374,6 +373,11 @@ export class UniF2ace {
 /** What has been computed of a photo. */
 export interface LookedAt {
   cache: KeyValueCache;
+}
+
+/** Of these feeds those that the graph has: a single layer's keys and values depend on neither mask nor features. */
+function needed(session: Session, feeds: TensorValues): TensorValues {
+  return Object.fromEntries(Object.entries(feeds).filter(([name]) => session.inputNames.includes(name)));
 }
 
 function pixelsOf(photos: readonly PixelImage[], size: number) {

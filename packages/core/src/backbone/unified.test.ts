@@ -1,4 +1,14 @@
-import { checkGradients, evaluate, gradients, input, ParamScope, Philox, reduceSum, square, type Tensor } from '@unif2ace/graph';
+import {
+  checkGradients,
+  evaluate,
+  gradients,
+  input,
+  ParamScope,
+  Philox,
+  reduceSum,
+  square,
+  type Tensor,
+} from '@unif2ace/graph';
 import { describe, expect, test } from 'vitest';
 import { BackboneConfig, type Task } from './config.ts';
 import { unifiedBackbone } from './unified.ts';
@@ -39,7 +49,11 @@ function feedsOf(scope: ParamScope): Record<string, Float64Array> {
     clip: draw(batch * 8),
     ratio: Float64Array.of(0.3, 0.9),
   };
-  for (const { name, shape } of scope.specs()) feeds[name] = draw(shape.reduce((a, b) => a * b, 1), 0.5);
+  for (const { name, shape } of scope.specs())
+    feeds[name] = draw(
+      shape.reduce((a, b) => a * b, 1),
+      0.5,
+    );
   return feeds;
 }
 
@@ -52,7 +66,12 @@ const variants: [string, object][] = [
   ['without Face and CLIP', { sequenceMoe: { mmu: ['copy', 'copy'] } }],
   ['top-3 sequence experts, weights per position', { sequenceMoe: { topK: 3, mix: 'position' } }],
   ['a resampler per layer', { resampler: { ...base.resampler, shared: false } }],
-  ['swiglu experts, normalised gates, no shared expert', { tokenMoe: { router: { experts: 4, topK: 2, normalize: true }, routedHidden: 4, sharedHidden: 0, form: 'swiglu' } }],
+  [
+    'swiglu experts, normalised gates, no shared expert',
+    {
+      tokenMoe: { router: { experts: 4, topK: 2, normalize: true }, routedHidden: 4, sharedHidden: 0, form: 'swiglu' },
+    },
+  ],
 ];
 
 describe('every row of the ablations is a setting', () => {

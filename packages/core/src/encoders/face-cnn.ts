@@ -1,12 +1,4 @@
-import {
-  averagePool,
-  linear,
-  type ParamScope,
-  reshape,
-  swish,
-  type Tensor,
-  transpose,
-} from '@unif2ace/graph';
+import { averagePool, linear, type ParamScope, reshape, swish, type Tensor, transpose } from '@unif2ace/graph';
 import { z } from 'zod';
 import { convLayer, downsample, groupNormLayer, resnetBlock } from '../tokenizer/magvit-blocks.ts';
 

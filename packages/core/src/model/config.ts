@@ -15,9 +15,9 @@ export const ModelConfig = z
     /** Ids of the text tokenizer, special tokens not counted. */
     textVocabSize: z.int().positive(),
     /** Text tokens of a generation prompt, sot and eot included. */
-    promptTokens: z.int().positive(),
+    promptTokens: z.int().min(3),
     /** Text tokens of a question with its answer, sot and eot included. */
-    answerTokens: z.int().positive(),
+    answerTokens: z.int().min(4),
     backbone: BackboneConfig,
     faceEncoder: FaceCnnConfig,
   })
@@ -38,6 +38,13 @@ export const ModelConfig = z
       faceCnnGrid(config.faceEncoder) ** 2,
       config.backbone.features.clip.tokens,
     );
+    const longest = imageTokens(config) + 3 + Math.max(config.promptTokens, config.answerTokens);
+    if (longest > config.backbone.phi.maxPositions)
+      context.addIssue({
+        code: 'custom',
+        path: ['backbone', 'phi', 'maxPositions'],
+        message: `expected at least ${longest}, the longest sequence, got ${config.backbone.phi.maxPositions}`,
+      });
     if (config.imageSize % downsamplingFactor(config.tokenizer) !== 0)
       context.addIssue({
         code: 'custom',
