@@ -285,7 +285,7 @@ describe('inspect', () => {
     expect(parts.backbone!['sequence experts, mmu, routed']).toBe(2 * 2 * 2);
     expect(document).toMatchObject({
       name: 'tiny',
-      tokens: { image: 16, imageCodes: 64, prompt: 24, answer: 48 },
+      tokens: { image: 16, imageCodes: 64, prompt: 24, answer: 80 },
       hash: createHash('sha256').update(weights).digest('hex'),
       fileBytes: { 'model.safetensors': weights.length },
     });
