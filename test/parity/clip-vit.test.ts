@@ -1,12 +1,13 @@
 import { ClipVitConfig, clipVit, fromTransformersNames } from '@unif2ace/core';
 import { input, ParamScope } from '@unif2ace/graph';
 import { expect, test } from 'vitest';
-import { expectClose, loadFixture, type Tolerance } from './fixture.ts';
+import { expectClose, loadFixture } from './fixture.ts';
 import { float32, runGraph } from './run.ts';
+import { type Tolerances, toleranceOf } from './tolerance.ts';
 
 interface Json {
   config: Record<string, number>;
-  tolerance: { 'outputs.*': Tolerance };
+  tolerance: Tolerances;
 }
 
 const fixture = loadFixture<Json>('clip-vit');
@@ -37,7 +38,7 @@ test('CLIP vision transformer: hidden states, patches, pooled and projected', as
   const names = fixture.names('outputs.');
   expect(names.length).toBe(config.layers + 4);
   for (const key of names)
-    expectClose(got[key.slice('outputs.'.length)]!, fixture.f32(key), fixture.json.tolerance['outputs.*'], key);
+    expectClose(got[key.slice('outputs.'.length)]!, fixture.f32(key), toleranceOf(fixture.json.tolerance, key), key);
 });
 
 test('Hugging Face names map back to the same tensors', () => {
@@ -67,5 +68,23 @@ test('Hugging Face names map back to the same tensors', () => {
     }
   const renamed = fromTransformersNames(hub, config.layers);
   for (const [name, data] of renamed) expect(data, name).toEqual(weights.get(name));
+  // a CLIPVisionModel has no projection
   expect(renamed.size).toBe(weights.size - 1);
+  const proj = weights.get('proj')!;
+  const { width, projection } = config;
+  hub.set(
+    'visual_projection.weight',
+    Float32Array.from(proj, (_, i) => proj[(i % width) * projection + Math.floor(i / width)]!),
+  );
+  expect(fromTransformersNames(hub, config.layers)).toEqual(weights);
+  hub.delete('vision_model.post_layernorm.bias');
+  expect(() => fromTransformersNames(hub, config.layers)).toThrow('vision_model.post_layernorm.bias');
+});
+
+test('a geometry that cannot be built is refused', () => {
+  expect(() => ClipVitConfig.parse({ imageSize: 100, patchSize: 14 })).toThrow('patchSize');
+  expect(() => ClipVitConfig.parse({ width: 100, heads: 16 })).toThrow('heads');
+  expect(() =>
+    clipVit(new ParamScope(), config, input('pixels', [1, 3, config.imageSize, config.imageSize + config.patchSize])),
+  ).toThrow(`expected pixels [B, 3, ${config.imageSize}, ${config.imageSize}]`);
 });

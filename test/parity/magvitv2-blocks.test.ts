@@ -1,18 +1,19 @@
 import { attnBlock, downsample, resnetBlock, upsample } from '@unif2ace/core';
 import { constant, gradients, input, mul, ParamScope, reduceSum, type Tensor } from '@unif2ace/graph';
 import { expect, test } from 'vitest';
-import { expectClose, expectGradClose, loadFixture, type Tolerance } from './fixture.ts';
+import { expectClose, expectGradClose, loadFixture } from './fixture.ts';
 import { float32, parameterGradients, runGraph } from './run.ts';
+import { gradientFloor, type Tolerances, toleranceOf } from './tolerance.ts';
 
 interface Json {
   config: { cout: number; groups: number; eps: number };
-  tolerance: { 'outputs.*': Tolerance };
+  tolerance: Tolerances;
 }
 
 const fixture = loadFixture<Json>('magvitv2-blocks');
 const { config, tolerance } = fixture.json;
 const norm = { groups: config.groups, epsilon: config.eps };
-const gradientFloor = 5e-2;
+const floor = gradientFloor(tolerance);
 
 const blocks: Record<string, (scope: ParamScope, x: Tensor) => Tensor> = {
   resnet: (scope, x) => resnetBlock(scope, x, config.cout, norm),
@@ -32,12 +33,12 @@ test.each(Object.keys(blocks))('MAGVIT-v2 block %s', async (name) => {
   const outputs = { y, [`grad.${name}.x`]: gradients(loss, [x])[0]!, ...parameterGradients(loss, scope) };
   const weights = fixture.weights();
   const got = await runGraph(outputs, { x: float32(fixture.f32(`inputs.${name}.x`), shape) }, weights);
-  expectClose(got.y!, fixture.f32(`outputs.${name}.y`), tolerance['outputs.*'], `${name}.y`);
+  expectClose(got.y!, fixture.f32(`outputs.${name}.y`), toleranceOf(tolerance, `outputs.${name}.y`), `${name}.y`);
   const grads = fixture.names(`grads.${name}.`);
   expect(grads.length).toBe(scope.specs().length + 1);
-  for (const key of grads)
-    expectGradClose(got[`grad.${key.slice('grads.'.length)}`]!, fixture.f32(key), gradientFloor, key);
+  for (const key of grads) expectGradClose(got[`grad.${key.slice('grads.'.length)}`]!, fixture.f32(key), floor, key);
   if (!fixture.has(`inputs.${name}.x_small`)) return;
   const small = await runGraph({ y }, { x: float32(fixture.f32(`inputs.${name}.x_small`), shape) }, weights);
-  expectClose(small.y!, fixture.f32(`outputs.${name}.y_small`), tolerance['outputs.*'], `${name}.y_small`);
+  const key = `outputs.${name}.y_small`;
+  expectClose(small.y!, fixture.f32(key), toleranceOf(tolerance, key), key);
 });

@@ -20,16 +20,22 @@ import { denseLayer, normLayer } from '../backbone/linear.ts';
 // B batch, P patches, W width, H heads, d head width
 
 /** CLIP's vision transformer; defaults are ViT-L/14 at 336 pixels. */
-export const ClipVitConfig = z.strictObject({
-  imageSize: z.int().positive().default(336),
-  patchSize: z.int().positive().default(14),
-  width: z.int().positive().default(1024),
-  layers: z.int().positive().default(24),
-  heads: z.int().positive().default(16),
-  intermediate: z.int().positive().default(4096),
-  projection: z.int().positive().default(768),
-  layerNormEps: z.number().positive().default(1e-5),
-});
+export const ClipVitConfig = z
+  .strictObject({
+    imageSize: z.int().positive().default(336),
+    patchSize: z.int().positive().default(14),
+    width: z.int().positive().default(1024),
+    layers: z.int().positive().default(24),
+    heads: z.int().positive().default(16),
+    intermediate: z.int().positive().default(4096),
+    projection: z.int().positive().default(768),
+    layerNormEps: z.number().positive().default(1e-5),
+  })
+  .refine(({ imageSize, patchSize }) => imageSize % patchSize === 0, {
+    error: 'patchSize must divide imageSize',
+    path: ['patchSize'],
+  })
+  .refine(({ width, heads }) => width % heads === 0, { error: 'heads must divide width', path: ['heads'] });
 export type ClipVitConfig = z.infer<typeof ClipVitConfig>;
 
 export interface ClipVitOutputs {
@@ -42,11 +48,18 @@ export interface ClipVitOutputs {
   imageEmbeds: Tensor;
 }
 
-/** Normalised pixels [B, 3, S, S] → features. Parameters under OpenAI's names (conv1, transformer.resblocks.N, …). */
+/**
+ * Normalised pixels [B, 3, S, S] → features. Parameters under OpenAI's names (conv1, transformer.resblocks.N, …).
+ * @throws Error when the pixels have another size than the configuration.
+ */
 export function clipVit(scope: ParamScope, config: ClipVitConfig, pixels_BCHW: Tensor): ClipVitOutputs {
-  const { width, patchSize, layerNormEps } = config;
+  const { width, patchSize, imageSize, layerNormEps } = config;
   const batch = pixels_BCHW.dim(0);
-  const patches = (config.imageSize / patchSize) ** 2;
+  if (pixels_BCHW.shape.join() !== [batch, 3, imageSize, imageSize].join())
+    throw new Error(
+      `clipVit: expected pixels [B, 3, ${imageSize}, ${imageSize}], got [${pixels_BCHW.shape.join(', ')}]; resize the image or set imageSize`,
+    );
+  const patches = (imageSize / patchSize) ** 2;
   const normal = (std: number) => ({ kind: 'normal' as const, std });
   const kernel = scope.at('conv1').param('weight', [width, 3, patchSize, patchSize], normal(0.02));
   const patch_BPW = transpose(
@@ -93,7 +106,8 @@ function residualBlock(scope: ParamScope, config: ClipVitConfig, x_BLW: Tensor):
 }
 
 /**
- * Hugging Face names of a CLIP vision model to OpenAI's; q, k and v are joined to one matrix.
+ * Hugging Face names of a CLIP vision model to OpenAI's; q, k and v are joined to one matrix. The projection comes along,
+ * transposed, where the checkpoint has one (CLIPVisionModel has none, then `imageEmbeds` cannot be computed).
  * @throws Error naming a tensor that is missing.
  */
 export function fromTransformersNames(
@@ -114,6 +128,15 @@ export function fromTransformersNames(
   renamed.set('positional_embedding', take('vision_model.embeddings.position_embedding.weight'));
   pair('ln_pre', 'vision_model.pre_layrnorm');
   pair('ln_post', 'vision_model.post_layernorm');
+  const projection = tensors.get('visual_projection.weight');
+  if (projection) {
+    const width = take('vision_model.embeddings.class_embedding').length;
+    const outputs = projection.length / width;
+    renamed.set(
+      'proj',
+      projection.map((_, i) => projection[(i % outputs) * width + Math.floor(i / outputs)]!),
+    );
+  }
   for (let layer = 0; layer < layers; layer++) {
     const [to, from] = [`transformer.resblocks.${layer}`, `vision_model.encoder.layers.${layer}`];
     pair(`${to}.ln_1`, `${from}.layer_norm1`);

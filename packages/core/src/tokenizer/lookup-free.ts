@@ -30,6 +30,28 @@ function bitWeights(bits: number): number[] {
   return Array.from({ length: bits }, (_, c) => 2 ** (bits - 1 - c));
 }
 
+/**
+ * Code number of bits 0 or 1, most significant first; the graph-free form of `lookupFreeQuantize`.
+ * @throws RangeError when there are more than 30 bits or a value is neither 0 nor 1.
+ */
+export function bitsToIndex(bits: ArrayLike<number>): number {
+  if (bits.length > 30) throw new RangeError(`bitsToIndex: expected at most 30 bits, got ${bits.length}`);
+  return Array.from(bits).reduce((index, bit, c) => {
+    if (bit !== 0 && bit !== 1) throw new RangeError(`bitsToIndex: expected 0 or 1 at bit ${c}, got ${bit}`);
+    return 2 * index + bit;
+  }, 0);
+}
+
+/**
+ * Bits of a code number, most significant first; the graph-free form of `codebookEntry`, with 0 for −1.
+ * @throws RangeError when the index is no code of that many bits.
+ */
+export function indexToBits(index: number, bits: number): number[] {
+  if (!Number.isInteger(index) || index < 0 || index >= 2 ** bits)
+    throw new RangeError(`indexToBits: expected an integer in 0 … ${2 ** bits - 1} for ${bits} bits, got ${index}`);
+  return bitWeights(bits).map((weight) => Math.floor(index / weight) % 2);
+}
+
 export interface Quantized {
   /** ±1 codes with a straight-through gradient, [B, C, h, w]. */
   codes_BCHW: Tensor;
@@ -74,11 +96,11 @@ export function quantizerLosses(config: MagvitConfig, z_BCHW: Tensor, codes_BCHW
   const toFeature = reduceMean(square(sub(codes_BCHW, stopGradient(z_BCHW))));
   const commitment = mul(add(toCode, mul(toFeature, config.commitmentBeta)), config.commitmentWeight);
   const logit_BCHW = mul(z_BCHW, 4);
-  const on_BCHW = sigmoid(logit_BCHW);
-  // entropy of a Bernoulli variable from its logit: softplus(l) − l·σ(l)
-  const softplus = add(maximum(logit_BCHW, 0), log(add(exp(neg(abs(logit_BCHW))), 1)));
-  const meanEntropy = reduceMean(sub(softplus, mul(logit_BCHW, on_BCHW)));
-  const mean_C = reduceMean(on_BCHW, [0, 2, 3]);
+  // entropy of a bit from its logit l, log(1 + e^−|l|) + |l|·σ(−|l|): no overflow, and smooth at 0 where |l| is not
+  const size_BCHW = abs(logit_BCHW);
+  const opposite_BCHW = neg(size_BCHW);
+  const meanEntropy = reduceMean(add(log(add(exp(opposite_BCHW), 1)), mul(size_BCHW, sigmoid(opposite_BCHW))));
+  const mean_C = reduceMean(sigmoid(logit_BCHW), [0, 2, 3]);
   const plogp = (p: Tensor) => mul(p, log(maximum(p, 1e-30)));
   const entropyOfMean = neg(reduceMean(add(plogp(mean_C), plogp(sub(1, mean_C)))));
   return { commitment, entropy: mul(sub(meanEntropy, entropyOfMean), config.entropyWeight) };
