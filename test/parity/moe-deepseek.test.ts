@@ -16,6 +16,7 @@ import {
 import { describe, expect, test } from 'vitest';
 import { expectClose, expectGradClose, loadFixture, type Tolerance } from './fixture.ts';
 import { float32, parameterGradients, runGraph } from './run.ts';
+import { gradientFloor } from './tolerance.ts';
 
 interface Variant {
   name: string;
@@ -37,7 +38,7 @@ interface Json {
 
 const fixture = loadFixture<Json>('moe-deepseek');
 const { config, tolerance } = fixture.json;
-const gradientFloor = 1e-2;
+const floor = gradientFloor(tolerance);
 
 /** Dense gates [T, E] from the chosen indices and their weights. */
 function denseGates(indices_TK: Tensor, gates_TK: Tensor, experts: number): Tensor {
@@ -107,6 +108,6 @@ describe.each(['sparse', 'dense'] as const)('DeepSeek mixture of experts, %s', (
     const grads = fixture.names(`grads.${variant.name}.`);
     expect(grads.length).toBe(scope.specs().length + 1);
     for (const key of grads)
-      expectGradClose(got[`grad.${key.slice(`grads.${variant.name}.`.length)}`]!, fixture.f32(key), gradientFloor, key);
+      expectGradClose(got[`grad.${key.slice(`grads.${variant.name}.`.length)}`]!, fixture.f32(key), floor, key);
   });
 });

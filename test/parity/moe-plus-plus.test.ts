@@ -16,6 +16,7 @@ import {
 import { expect, test } from 'vitest';
 import { expectClose, expectGradClose, loadFixture, type Tolerance } from './fixture.ts';
 import { float32, parameterGradients, runGraph } from './run.ts';
+import { gradientFloor } from './tolerance.ts';
 
 interface Variant {
   name: string;
@@ -34,7 +35,7 @@ interface Json {
 
 const fixture = loadFixture<Json>('moe-plus-plus');
 const { config, tolerance } = fixture.json;
-const gradientFloor = 0.1;
+const floor = gradientFloor(tolerance);
 
 test.each(config.variants)('MoE++ layer with gating residual: $name', async (variant) => {
   const experts = config.num_experts;
@@ -96,6 +97,6 @@ test.each(config.variants)('MoE++ layer with gating residual: $name', async (var
     const actual = unused
       ? new Float32Array(expected.length)
       : got[`grad.${key.slice(`grads.${variant.name}.`.length)}`]!;
-    expectGradClose(actual, expected, gradientFloor, key);
+    expectGradClose(actual, expected, floor, key);
   }
 });

@@ -1,26 +1,18 @@
-import { additiveMask, mmuVitVisibility, PhiConfig, phi, phiLogits } from '@unif2ace/core';
+import { additiveMask, mmuVitVisibility, phi, phiLogits } from '@unif2ace/core';
 import { input, ParamScope } from '@unif2ace/graph';
 import { expect, test } from 'vitest';
 import { expectClose, loadFixture, type Tolerance } from './fixture.ts';
+import { type PhiJson, phiConfigOf } from './phi-config.ts';
 import { float32, runGraph } from './run.ts';
 
 interface Json {
-  config: { phi: Record<string, number | boolean>; system_prompt_len: number; n_vit: number; small_n_vit: number };
+  config: { phi: PhiJson; system_prompt_len: number; n_vit: number; small_n_vit: number };
   tolerance: { 'outputs.*': Tolerance };
 }
 
 const fixture = loadFixture<Json>('phi-mmu-vit');
 const { config, tolerance } = fixture.json;
-const phiConfig = PhiConfig.parse({
-  vocabSize: config.phi.vocab_size,
-  hiddenSize: config.phi.hidden_size,
-  intermediateSize: config.phi.intermediate_size,
-  layers: config.phi.num_hidden_layers,
-  heads: config.phi.num_attention_heads,
-  partialRotaryFactor: config.phi.partial_rotary_factor,
-  ropeTheta: config.phi.rope_theta,
-  layerNormEps: config.phi.layer_norm_eps,
-});
+const phiConfig = phiConfigOf(config.phi);
 
 async function logitsOf(prefix: string, visible: Uint8Array): Promise<Float32Array> {
   const scope = new ParamScope();

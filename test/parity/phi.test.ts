@@ -1,4 +1,4 @@
-import { PhiConfig, phi, phiEmbed, phiLogits } from '@unif2ace/core';
+import { phi, phiEmbed, phiLogits } from '@unif2ace/core';
 import {
   constant,
   input,
@@ -12,10 +12,11 @@ import {
 } from '@unif2ace/graph';
 import { describe, expect, test } from 'vitest';
 import { expectClose, expectGradClose, loadFixture, type Tolerance } from './fixture.ts';
+import { type PhiJson, phiConfigOf } from './phi-config.ts';
 import { float32, int32, parameterGradients, runGraph } from './run.ts';
 
 interface Json {
-  config: { phi: Record<string, number | boolean | string>; n_txt: number };
+  config: { phi: PhiJson; n_txt: number };
   tolerance: {
     'outputs.*.logits': Tolerance;
     'outputs.*': Tolerance;
@@ -25,17 +26,7 @@ interface Json {
 
 const fixture = loadFixture<Json>('phi');
 const { config: raw, tolerance } = fixture.json;
-const config = PhiConfig.parse({
-  vocabSize: raw.phi.vocab_size,
-  hiddenSize: raw.phi.hidden_size,
-  intermediateSize: raw.phi.intermediate_size,
-  layers: raw.phi.num_hidden_layers,
-  heads: raw.phi.num_attention_heads,
-  partialRotaryFactor: raw.phi.partial_rotary_factor,
-  ropeTheta: raw.phi.rope_theta,
-  layerNormEps: raw.phi.layer_norm_eps,
-  qkLayerNorm: raw.phi.qk_layernorm,
-});
+const config = phiConfigOf(raw.phi);
 const weights = fixture.weights();
 
 /** Mean cross-entropy of hidden rows [B, L, D] against labels shifted by `shift`, −100 ignored. */

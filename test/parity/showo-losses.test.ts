@@ -8,7 +8,6 @@ import {
   type MaskSchedule,
   mmuSequence,
   mmuVisibility,
-  PhiConfig,
   phi,
   phiEmbed,
   phiHead,
@@ -32,6 +31,7 @@ import {
 } from '@unif2ace/graph';
 import { describe, expect, test } from 'vitest';
 import { expectClose, expectGradClose, loadFixture, type Tolerance } from './fixture.ts';
+import { type PhiJson, phiConfigOf } from './phi-config.ts';
 import { float32, int32, parameterGradients, runGraph } from './run.ts';
 
 type PythonCall = [string, ...unknown[]];
@@ -44,7 +44,7 @@ interface MaskCase {
 }
 interface Json {
   config: {
-    phi: Record<string, number | boolean>;
+    phi: PhiJson;
     vocab_size: number;
     llm_vocab_size: number;
     codebook_size: number;
@@ -190,16 +190,7 @@ describe('a mixed batch', () => {
   });
 
   test('logits, the three losses, their sum and its gradients', async () => {
-    const phiConfig = PhiConfig.parse({
-      vocabSize: config.vocab_size,
-      hiddenSize: config.phi.hidden,
-      intermediateSize: config.phi.intermediate,
-      layers: config.phi.layers,
-      heads: config.phi.heads,
-      partialRotaryFactor: config.phi.partial_rotary_factor,
-      ropeTheta: config.phi.rope_theta,
-      layerNormEps: config.phi.layer_norm_eps,
-    });
+    const phiConfig = phiConfigOf(config.phi, config.vocab_size);
     const scope = new ParamScope();
     const showo = scope.at('showo');
     const batch = fixture.shape('inputs.batch.input_ids')[0]!;

@@ -9,7 +9,6 @@ import {
   type MaskSchedule,
   maskRatioFloat32,
   mmuVisibility,
-  PhiConfig,
   phi,
   phiEmbed,
   phiLogits,
@@ -24,6 +23,7 @@ import { buildModel, input, ParamScope, type Session } from '@unif2ace/graph';
 import { directRuntime } from '@unif2ace/graph/node';
 import { describe, expect, test } from 'vitest';
 import { expectClose, loadFixture, type Tolerance } from './fixture.ts';
+import { type PhiJson, phiConfigOf } from './phi-config.ts';
 import { float32, int32 } from './run.ts';
 
 interface Run {
@@ -36,7 +36,7 @@ interface Run {
 }
 interface Json {
   config: {
-    phi: Record<string, number>;
+    phi: PhiJson;
     llm_vocab_size: number;
     codebook_size: number;
     vocab_size: number;
@@ -59,16 +59,7 @@ const layout = showoLayout(
   config.special_ids['<|sot|>']!,
   config.special_ids['<|eot|>']!,
 );
-const phiConfig = PhiConfig.parse({
-  vocabSize: config.vocab_size,
-  hiddenSize: config.phi.hidden,
-  intermediateSize: config.phi.intermediate,
-  layers: config.phi.layers,
-  heads: config.phi.heads,
-  partialRotaryFactor: config.phi.partial_rotary_factor,
-  ropeTheta: config.phi.rope_theta,
-  layerNormEps: config.phi.layer_norm_eps,
-});
+const phiConfig = phiConfigOf(config.phi, config.vocab_size);
 const float32Max = 3.4028234663852886e38;
 const runtime = directRuntime({ intraOpThreads: 2 });
 

@@ -1,7 +1,7 @@
-import { join, resolve } from 'node:path';
 import { evaluateTokenizer, evaluateUnderstanding, readCelebA, type TopicScore } from '@unif2ace/lab';
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { dataFolder, dataOption } from '../data-folder.ts';
 import type { Environment } from '../environment.ts';
 import { CommandError } from '../errors.ts';
 import { modelDocument, withModel } from '../model.ts';
@@ -22,7 +22,7 @@ export function addEval(program: Command, env: Environment): void {
     .command('eval')
     .description('measure a model on test identities')
     .argument('<what>', 'tokenizer or understanding')
-    .option('--data <folder>', "faces in CelebA's layout (default: $UNIF2ACE_DATA/celeba or ../shared/data/celeba)")
+    .option(...dataOption)
     .option('--faces <n>', 'at most so many test faces (default: all)')
     .option('--topics <list>', 'questions to ask, separated by commas (default: all), e.g. gender,Eyeglasses')
     .option('--seed <n>', 'seed of the wording of questions', '0');
@@ -33,9 +33,9 @@ async function evaluate(env: Environment, what: string, raw: Record<string, unkn
   const options = parseOptions('eval', Options, raw);
   if (what !== 'tokenizer' && what !== 'understanding')
     throw new CommandError('eval', 'tokenizer or understanding', what, 'unif2ace eval understanding');
-  const shared = process.env.UNIF2ACE_DATA ?? join(env.root, '..', 'shared', 'data');
-  const folder = options.data === undefined ? join(shared, 'celeba') : resolve(env.cwd, options.data);
-  const records = (await readCelebA(folder)).filter(({ split }) => split === 'test').slice(0, options.faces);
+  const records = (await readCelebA(await dataFolder(env, options.data)))
+    .filter(({ split }) => split === 'test')
+    .slice(0, options.faces);
   const status = new StatusLine(env.stderr);
   const onProgress = (done: number) => {
     env.signal.throwIfAborted();

@@ -1,9 +1,10 @@
-import { readdir, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { readdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type TrainEvent, trainInWorker } from '@unif2ace/lab';
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { dataFolder, dataOption } from '../data-folder.ts';
 import type { Environment } from '../environment.ts';
 import { CommandError } from '../errors.ts';
 import { addJsonOption, jsonOption, parseOptions, pathOption } from '../options.ts';
@@ -24,7 +25,7 @@ export function addTrain(program: Command, env: Environment): void {
     .argument('<recipe>', 'name of a recipe, for example pico')
     .option('--resume', 'keep the stages that are finished')
     .option('--out <folder>', 'folder of the model (default: out/<recipe>)')
-    .option('--data <folder>', "faces in CelebA's layout (default: $UNIF2ACE_DATA/celeba or ../shared/data/celeba)");
+    .option(...dataOption);
   addJsonOption(command).action((name: string, raw: Record<string, unknown>) => train(env, name, raw));
 }
 
@@ -36,21 +37,6 @@ async function recipeUrl(name: string): Promise<string> {
   if (!names.includes(name))
     throw new CommandError('recipe', `one of ${names.join(', ')}`, name, 'unif2ace train pico');
   return import.meta.resolve(`@unif2ace/recipes/${name}`);
-}
-
-/** The folder of faces, checked before work starts. */
-async function dataFolder(env: Environment, given: string | undefined): Promise<string> {
-  const shared = process.env.UNIF2ACE_DATA ?? join(env.root, '..', 'shared', 'data');
-  const folder = given === undefined ? join(shared, 'celeba') : resolve(env.cwd, given);
-  const found = await stat(folder).catch(() => null);
-  if (!found?.isDirectory())
-    throw new CommandError(
-      '--data',
-      "a folder in CelebA's layout",
-      `nothing at ${folder}`,
-      '--data FOLDER or UNIF2ACE_DATA',
-    );
-  return folder;
 }
 
 /** Turns events into lines and keeps the last figures of each stage. */

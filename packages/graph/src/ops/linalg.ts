@@ -1,7 +1,7 @@
 import { broadcastShapes, formatShape, ShapeError } from '../shape.ts';
 import { apply1, type Tensor } from '../tensor.ts';
 import { reshape, swapLast } from './layout.ts';
-import { reduceSum, reduceTo } from './reduce.ts';
+import { reduceTo } from './reduce.ts';
 
 /** Batched matrix product with broadcasting of the leading axes: [..., M, K] · [..., K, N] → [..., M, N]. */
 export function matmul(a: Tensor, b: Tensor): Tensor {
@@ -61,10 +61,4 @@ export function linear(x: Tensor, weight_OI: Tensor, bias_O: Tensor | null = nul
   const rows = x.rank === 2 ? x.shape[0]! : x.shape.slice(0, -1).reduce<number>((n, _, axis) => n * x.dim(axis), 1);
   const y_NO = gemm(reshape(x, [rows, inputs!]), weight_OI, bias_O, { transB: true });
   return x.rank === 2 ? y_NO : reshape(y_NO, [...x.shape.slice(0, -1), outputs!]);
-}
-
-/** Squared Euclidean norm of all elements. */
-export function sumOfSquares(x: Tensor): Tensor {
-  const flat = reshape(x, [1, -1]);
-  return reduceSum(gemm(flat, flat, null, { transB: true }));
 }

@@ -104,10 +104,23 @@ export async function loadFaces(
   size: number,
   options: LoadFacesOptions = {},
 ): Promise<Uint8Array> {
+  const [faces_NHWC] = await loadFacesAtSizes(records, [size], options);
+  return faces_NHWC!;
+}
+
+/** As `loadFaces` for several sizes at once, each photo decoded a single time; one array per size. */
+export async function loadFacesAtSizes(
+  records: readonly Pick<FaceRecord, 'path'>[],
+  sizes: readonly number[],
+  options: LoadFacesOptions = {},
+): Promise<Uint8Array[]> {
   const { onProgress, concurrency = 8 } = options;
-  const faceBytes = 3 * size * size;
-  const faces_NHWC = new Uint8Array(records.length * faceBytes);
-  const resizers = new Map<number, (image: PixelImage) => PixelImage>();
+  const targets = sizes.map((size) => ({
+    size,
+    faceBytes: 3 * size * size,
+    faces_NHWC: new Uint8Array(records.length * 3 * size * size),
+    resizers: new Map<number, (image: PixelImage) => PixelImage>(),
+  }));
   let next = 0;
   let done = 0;
   const work = async () => {
@@ -115,9 +128,12 @@ export async function loadFaces(
       const index = next++;
       const photo = await decodeImage(records[index]!.path);
       const { left, top, side } = faceSquare(photo.width, photo.height);
-      const resizer = resizers.get(side) ?? makeResizer(side, side, size, size);
-      resizers.set(side, resizer);
-      faces_NHWC.set(resizer(crop(photo, left, top, side, side)).data, index * faceBytes);
+      const face = crop(photo, left, top, side, side);
+      for (const { size, faceBytes, faces_NHWC, resizers } of targets) {
+        const resizer = resizers.get(side) ?? makeResizer(side, side, size, size);
+        resizers.set(side, resizer);
+        faces_NHWC.set(resizer(face).data, index * faceBytes);
+      }
       done++;
       if (done % 256 === 0 || done === records.length) onProgress?.(done, records.length);
     }
@@ -128,7 +144,7 @@ export async function loadFaces(
     // One failure stops the other readers at their next file
     next = records.length;
   }
-  return faces_NHWC;
+  return targets.map(({ faces_NHWC }) => faces_NHWC);
 }
 
 async function readIdentities(path: string): Promise<Map<string, number>> {

@@ -13,7 +13,7 @@ import {
 import { saveModel, writeFileAtomic, writeSafetensorsFile } from '@unif2ace/core/node';
 import { type FlatState, Philox, type Runtime } from '@unif2ace/graph';
 import { directRuntime } from '@unif2ace/graph/node';
-import { type FaceRecord, loadFaces, readCelebA } from '../data/celeba.ts';
+import { type FaceRecord, loadFacesAtSizes, readCelebA } from '../data/celeba.ts';
 import { captionFace } from '../data/grammar/caption.ts';
 import { questionsAbout } from '../data/grammar/questions.ts';
 import { trainBpe } from '../data/train-bpe.ts';
@@ -57,9 +57,9 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<Mo
   const config = recipe.model(tokenizer.vocabSize);
   onEvent({ kind: 'stage', name: 'data', detail: `${records.length} faces of training identities` });
   const labels = records.map(({ attributes }) => attributes);
-  const load = async (size: number): Promise<Faces> => ({ size, data: await loadFaces(records, size) });
-  const forTokenizer = await load(config.imageSize);
-  const forEncoder = await load(config.faceEncoder.imageSize);
+  const sizes = [config.imageSize, config.faceEncoder.imageSize];
+  const loaded = await loadFacesAtSizes(records, sizes);
+  const [forTokenizer, forEncoder] = loaded.map((data, i): Faces => ({ size: sizes[i]!, data })) as [Faces, Faces];
 
   const weights = new Map<string, Float32Array>();
   const collect = (part: ReadonlyMap<string, Float32Array>) => {

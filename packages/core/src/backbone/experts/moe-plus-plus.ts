@@ -2,7 +2,6 @@ import { add, mul, type ParamScope, reshape, slice, softmax, sparseExperts, type
 import { denseLayer } from '../linear.ts';
 import { feedForward } from './feed-forward.ts';
 import { type Routed, type RouterConfig, router } from './router.ts';
-import { zeroExpert } from './token-moe.ts';
 
 /** Token-level MoE++ layer: MLP experts, then constant experts, one copy and one zero expert (arXiv 2410.07348). */
 export interface MoePlusPlusConfig {
@@ -29,7 +28,7 @@ export function moePlusPlus(
   const experts = config.router.experts;
   const firstConstant = experts - 2 - config.constantExperts;
   const y_TD = sparseExperts(mul(x_TD, config.inputScale), routed.routing, experts, (rows, e) => {
-    if (e === experts - 1) return zeroExpert(rows);
+    if (e === experts - 1) return mul(rows, 0);
     if (e === experts - 2) return rows;
     const own = scope.at('experts').at('experts').at(e);
     return e < firstConstant ? feedForward(own, 'fusedSwiglu', rows, config.hidden) : constantExpert(own, rows);

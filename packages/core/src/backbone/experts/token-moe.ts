@@ -2,7 +2,6 @@ import {
   add,
   balanceLoss,
   denseExperts,
-  mul,
   type ParamScope,
   type Routing,
   reshape,
@@ -67,9 +66,4 @@ export function tokenMoe(
     scores_TE,
     routing,
   };
-}
-
-/** Output of a zero expert: zeros of the rows' shape. */
-export function zeroExpert(rows_nD: Tensor): Tensor {
-  return mul(rows_nD, 0);
 }
