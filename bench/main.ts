@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { median, Side } from './side.ts';
 
 // Times our engine against Debian's python3-torch where that is installed, repetitions interleaved, medians and ratios.
@@ -13,6 +14,7 @@ interface Plan {
 }
 
 const folder = import.meta.dirname;
+const restMs = 300;
 const plans: Plan[] = [
   { name: 'gpt_step' },
   { name: 'conv' },
@@ -57,6 +59,8 @@ async function runCase(plan: Plan, repetitions: number): Promise<Result> {
   const memory: Record<string, number> = {};
   for (let repetition = 0; repetition < repetitions; repetition++)
     for (const { key, side, name } of sides) {
+      // the threads of the side before still spin for a moment
+      await setTimeout(restMs);
       const reply = await side.repeat(name, repetition === 0 ? 2 : 0);
       const list = times[key] ?? [];
       times[key] = list;

@@ -29,6 +29,7 @@ export * from './model/losses.ts';
 export * from './model/names.ts';
 export * from './model/specs.ts';
 export * from './prompt/masks.ts';
+export * from './prompt/packing.ts';
 export * from './prompt/sequences.ts';
 export * from './prompt/special-tokens.ts';
 export * from './text/bpe.ts';

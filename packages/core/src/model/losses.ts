@@ -1,5 +1,6 @@
 import {
   add,
+  constant,
   input,
   linearCrossEntropy,
   mul,
@@ -13,6 +14,7 @@ import {
 import { phiEmbed, phiHead } from '../backbone/phi.ts';
 import { type LayerRouting, type UnifiedInputs, unifiedBackbone } from '../backbone/unified.ts';
 import { maskedTokenLoss, type ScoreParameterization, scoreTokenLoss } from '../diffusion/d3diff-graph.ts';
+import { packedPositions } from '../prompt/packing.ts';
 import { imageTokens, layoutOf, type ModelConfig } from './config.ts';
 import { modelScopes } from './names.ts';
 
@@ -85,18 +87,28 @@ export function t2iLoss(
   return { loss, balance: meanBalance(routings), rows: ce, routings };
 }
 
+export interface MmuLossOptions {
+  batch: number;
+  /** Room of each text about the image, see `packedAnswers`. Default: one of answerTokens. */
+  slots?: readonly number[];
+}
+
 /**
- * Next-token loss of answers about images. Inputs: `mmu.ids` int32 [B, L], `mmu.mask`, `mmu.rows`, `mmu.face` [B, M, F],
- * `mmu.clip` [B, P, C], `mmu.targets` int32 [B·R] (0 where not counted), `mmu.weights` [B·R], R = answerTokens.
+ * Next-token loss of answers about images. Inputs: `mmu.ids` int32 [B, L], `mmu.mask` [1, 1, L, L], `mmu.rows`, `mmu.face`
+ * [B, M, F], `mmu.clip` [B, P, C], `mmu.targets` int32 [B·R] (0 where not counted), `mmu.weights` [B·R], R = sum of the
+ * slots. The first token of a slot cannot be a target: the row before it belongs to another text.
  */
-export function mmuLoss(root: ParamScope, config: ModelConfig, { batch }: { batch: number }): LossGraph {
+export function mmuLoss(root: ParamScope, config: ModelConfig, { batch, slots }: MmuLossOptions): LossGraph {
+  const room = slots ?? [config.answerTokens];
+  const answers = room.reduce((sum, length) => sum + length, 0);
   const tokens = imageTokens(config);
   const prefix = tokens + 3;
-  const length = prefix + config.answerTokens;
+  const length = prefix + answers;
   const { face, clip } = config.backbone.features;
   const { hidden_BLD, routings } = hiddenOf(root, config, input('mmu.ids', [batch, length], 'int32'), {
     task: 'mmu',
-    mask: input('mmu.mask', [batch, 1, length, length]),
+    mask: input('mmu.mask', [1, 1, length, length]),
+    positions_L: room.length > 1 ? constant(packedPositions(prefix, room), [length]) : null,
     span: { start: 2, length: tokens },
     features: {
       face_BMF: input('mmu.face', [batch, face.tokens, face.width]),
@@ -106,13 +118,8 @@ export function mmuLoss(root: ParamScope, config: ModelConfig, { batch }: { batc
   });
   const { weight_VD, bias_V } = phiHead(modelScopes(root).backbone, config.backbone.phi);
   // the row before a token predicts it
-  const rows_ND = rowsAt(hidden_BLD, prefix - 1, config.answerTokens);
-  const ce = linearCrossEntropy(
-    rows_ND,
-    weight_VD,
-    bias_V,
-    input('mmu.targets', [batch * config.answerTokens], 'int32'),
-  );
-  const loss = reduceSum(mul(ce, input('mmu.weights', [batch * config.answerTokens])));
+  const rows_ND = rowsAt(hidden_BLD, prefix - 1, answers);
+  const ce = linearCrossEntropy(rows_ND, weight_VD, bias_V, input('mmu.targets', [batch * answers], 'int32'));
+  const loss = reduceSum(mul(ce, input('mmu.weights', [batch * answers])));
   return { loss, balance: meanBalance(routings), rows: ce, routings };
 }

@@ -3,7 +3,7 @@ import { add, FlatState, mul, ParamScope, Philox, type Runtime } from '@unif2ace
 import type { Attributes } from '../data/grammar/attributes.ts';
 import type { EncodedFaces } from './encode-faces.ts';
 import { trainLoop } from './loop.ts';
-import { SequenceBatches } from './sequence-batches.ts';
+import { answerSlots, SequenceBatches } from './sequence-batches.ts';
 import type { StageContext } from './stage.ts';
 import { TrainGraph } from './train-graph.ts';
 
@@ -17,9 +17,10 @@ export async function trainBackbone(
   runtime: Runtime,
 ): Promise<FlatState> {
   const stage = context.recipe.backbone;
+  const slots = answerSlots(config, stage);
   const root = new ParamScope();
   const t2i = t2iLoss(root, config, { batch: stage.t2iBatch, parameterization: stage.loss.parameterization });
-  const mmu = mmuLoss(root, config, { batch: stage.mmuBatch });
+  const mmu = mmuLoss(root, config, { batch: stage.mmuBatch, slots });
   const balance = add(t2i.balance, mmu.balance);
   const loss = add(add(t2i.loss, mul(mmu.loss, stage.mmuCoefficient)), mul(balance, stage.balanceCoefficient));
   const state = new FlatState(root.specs()).initialize(context.recipe.seed);
@@ -38,7 +39,8 @@ export async function trainBackbone(
     graph,
     settings: stage,
     tokensPerStep:
-      stage.t2iBatch * (config.promptTokens + tokens + 3) + stage.mmuBatch * (config.answerTokens + tokens + 3),
+      stage.t2iBatch * (config.promptTokens + tokens + 3) +
+      stage.mmuBatch * (slots.reduce((a, b) => a + b) + tokens + 3),
     metrics: (outputs) => ({
       d3diff: outputs.d3diff![0]!,
       answers: outputs.answers![0]!,

@@ -9,8 +9,13 @@ export interface ImageStage extends LoopSettings {
 export interface ModelStage extends LoopSettings {
   /** Text-to-image sequences a step. */
   t2iBatch: number;
-  /** Understanding sequences a step: half captions, half questions. */
+  /** Faces to be understood a step, each with a caption and some questions. */
   mmuBatch: number;
+  questionsPerFace: number;
+  /** 1: yes and no equally often within each topic, 0: as often as they are. Between, tempered. */
+  answerBalance: number;
+  /** Room of a question with its answer; longer ones are not asked. */
+  questionTokens: number;
   /** Share of prompts dropped, so that guidance has an unconditional branch. */
   conditionDropout: number;
   /** Weight of the understanding loss beside D3Diff. */

@@ -1,6 +1,5 @@
 import {
   additiveMask,
-  answerSequence,
   describeQuestion,
   drawMask,
   drawMaskCount,
@@ -8,10 +7,12 @@ import {
   imageTokens,
   layoutOf,
   type ModelConfig,
-  mmuVisibility,
+  packedAnswers,
+  packedVisibility,
   questionPrompt,
   type SpecialTokens,
   type TextTokenizer,
+  type Turn,
   t2iSequence,
   t2iVisibility,
   tokenWeight,
@@ -19,20 +20,44 @@ import {
 import { float32, int32, type Philox, type TensorValues } from '@unif2ace/graph';
 import type { Attributes } from '../data/grammar/attributes.ts';
 import { captionFace } from '../data/grammar/caption.ts';
-import { QuestionBank } from '../data/grammar/questions.ts';
+import { type Question, QuestionBank } from '../data/grammar/questions.ts';
 import type { EncodedFaces } from './encode-faces.ts';
+import { TrainError } from './events.ts';
 import { FaceOrder } from './face-batches.ts';
 import type { ModelStage } from './recipe.ts';
 
+/** Room of the texts about one face: a caption, then the questions. */
+export function answerSlots(
+  config: Pick<ModelConfig, 'answerTokens'>,
+  stage: Pick<ModelStage, 'questionsPerFace' | 'questionTokens'>,
+): number[] {
+  return [config.answerTokens, ...new Array<number>(stage.questionsPerFace).fill(stage.questionTokens)];
+}
+
+/**
+ * Loss weights of one face's texts, 1 in all: the caption has one half, the questions share the other. In an answer the
+ * first token, which decides it, counts as much as all that follow: those hardly depend on the face.
+ */
+export function answerWeights(labels: readonly number[], slots: readonly number[]): number[] {
+  let start = 0;
+  return slots.flatMap((room, slot) => {
+    const counted = labels.slice(start, start + room).map((label) => label !== ignoreLabel);
+    start += room;
+    const first = counted.indexOf(true);
+    const count = counted.filter(Boolean).length;
+    if (slot === 0) return counted.map((counts) => Number(counts) / (count * (slots.length > 1 ? 2 : 1)));
+    const share = 0.5 / (slots.length - 1);
+    return counted.map((counts, i) => (counts ? (share / 2) * (i === first ? 1 : 1 / (count - 1)) : 0));
+  });
+}
+
 const maxCachedTexts = 20_000;
 
-/** Sequences with the loss weight of each target. */
+/** Sequence with the loss weight of each target. */
 interface Row {
   ids: number[];
   targets: number[];
   weights: number[];
-  /** Additive mask [L, L]. */
-  mask: Float32Array;
 }
 
 /** Draws training batches of both tasks from encoded faces, their labels and the grammar. */
@@ -46,8 +71,9 @@ export class SequenceBatches {
   readonly #stage: ModelStage;
   readonly #random: Philox;
   readonly #order: FaceOrder;
-  readonly #captionOrder: FaceOrder;
+  readonly #answerOrder: FaceOrder;
   readonly #masks = new Map<number, Float32Array>();
+  #mmuMask: Float32Array | undefined;
   readonly #encoded = new Map<string, number[]>();
 
   constructor(
@@ -63,11 +89,11 @@ export class SequenceBatches {
     this.#tokenizer = tokenizer;
     this.#faces = faces;
     this.#labels = labels;
-    this.#bank = new QuestionBank(labels);
+    this.#bank = new QuestionBank(labels, stage.answerBalance);
     this.#stage = stage;
     this.#random = random;
     this.#order = new FaceOrder([...labels.keys()], random);
-    this.#captionOrder = new FaceOrder([...labels.keys()], random);
+    this.#answerOrder = new FaceOrder([...labels.keys()], random);
   }
 
   next(): TensorValues {
@@ -79,13 +105,6 @@ export class SequenceBatches {
     const pads = ids.findIndex((id) => id !== this.#layout.pad);
     const known = this.#masks.get(pads) ?? additiveMask(t2iVisibility(this.#layout, ids));
     this.#masks.set(pads, known);
-    return known;
-  }
-
-  /** The mask is the same for all sequences: the image prefix has one length. */
-  #mmuMask(ids: readonly number[]): Float32Array {
-    const known = this.#masks.get(-1) ?? additiveMask(mmuVisibility(this.#layout, ids));
-    this.#masks.set(-1, known);
     return known;
   }
 
@@ -129,11 +148,16 @@ export class SequenceBatches {
         ids,
         targets: [...codes],
         weights: Array.from(masked, (m) => m * weight),
-        mask: this.#t2iMask(ids),
       };
+    });
+    const length = rows[0]!.ids.length;
+    const mask = new Float32Array(t2iBatch * length * length);
+    rows.forEach(({ ids }, b) => {
+      mask.set(this.#t2iMask(ids), b * length * length);
     });
     return {
       ...this.#pack('t2i', rows),
+      't2i.mask': float32(mask, [t2iBatch, 1, length, length]),
       't2i.ratio': float32(Float32Array.from(ratios), [t2iBatch]),
       ...(loss.parameterization !== 'normalized' && {
         't2i.scoreWeights': float32(Float32Array.from(scoreWeights), [t2iBatch * tokens]),
@@ -141,33 +165,26 @@ export class SequenceBatches {
     };
   }
 
+  /** Faces with a caption and some questions each; captions and questions count the same, however long they are. */
   #mmu(): TensorValues {
     const { mmuBatch } = this.#stage;
     const { face: faceShape, clip: clipShape } = this.#config.backbone.features;
+    const slots = answerSlots(this.#config, this.#stage);
     const prefix = imageTokens(this.#config) + 3;
     const entries: number[] = [];
-    const rows = Array.from({ length: mmuBatch }, (_, b): Row => {
-      const drawn = b % 2 === 0 ? this.#caption() : this.#question();
-      const entry = this.#entry(drawn.face);
+    const rows = this.#answerOrder.next(mmuBatch).map((face): Row => {
+      const entry = this.#entry(face);
       entries.push(entry);
-      const { ids, labels } = answerSequence(
-        this.#layout,
-        this.#ids(entry),
-        drawn.question,
-        drawn.answer,
-        this.#config.answerTokens,
-      );
+      const { ids, labels } = packedAnswers(this.#layout, this.#ids(entry), this.#turns(face, slots), slots);
       const counted = labels.slice(prefix);
       return {
         ids,
         targets: counted.map((label) => Math.max(0, label)),
-        weights: counted.map((label) => Number(label !== ignoreLabel)),
-        mask: this.#mmuMask(ids),
+        weights: answerWeights(counted, slots).map((weight) => weight / mmuBatch),
       };
     });
-    // mean over all counted tokens of the batch
-    const total = rows.reduce((sum, row) => sum + row.weights.reduce((a, b) => a + b, 0), 0);
-    for (const row of rows) row.weights = row.weights.map((weight) => weight / total);
+    const length = rows[0]!.ids.length;
+    this.#mmuMask ??= additiveMask(packedVisibility(prefix, slots));
     const features = (parts: readonly Float32Array[], tokens: number, width: number) => {
       const data = new Float32Array(mmuBatch * tokens * width);
       entries.forEach((entry, b) => {
@@ -177,45 +194,48 @@ export class SequenceBatches {
     };
     return {
       ...this.#pack('mmu', rows),
+      'mmu.mask': float32(this.#mmuMask, [1, 1, length, length]),
       'mmu.face': features(this.#faces.face, faceShape.tokens, faceShape.width),
       'mmu.clip': features(this.#faces.clip, clipShape.tokens, clipShape.width),
     };
   }
 
+  /** A caption in the first slot, questions in the others. */
+  #turns(face: number, slots: readonly number[]): Turn[] {
+    const questions = this.#bank.about(face, this.#random);
+    return slots.map((room, slot) => (slot === 0 ? this.#caption(face, room) : this.#question(questions, room)));
+  }
+
   /** A caption that fits as a whole; after a few tries the last one, cut. */
-  #caption(): { face: number; question: number[]; answer: number[] } {
-    const [face] = this.#captionOrder.next(1) as [number];
+  #caption(face: number, slot: number): Turn {
     const question = this.#encode(questionPrompt(describeQuestion));
-    const room = this.#config.answerTokens - question.length - 2;
+    const room = slot - question.length - 2;
     let answer: number[] = [];
     for (let tries = 0; tries < 4; tries++) {
       answer = this.#encode(` ${captionFace(this.#labels[face]!, this.#random, 'medium').text}`);
       if (answer.length <= room) break;
     }
-    return { face, question, answer: answer.slice(0, room) };
+    return { question, answer: answer.slice(0, room) };
   }
 
-  #question(): { face: number; question: number[]; answer: number[] } {
-    const { face, question } = this.#bank.draw(this.#random);
-    return {
-      face,
-      question: this.#encode(questionPrompt(question.question)),
-      answer: this.#encode(` ${question.answer}`),
-    };
+  /** The first question that fits. */
+  #question(questions: Iterator<Question, never>, slot: number): Turn {
+    for (let tries = 0; tries < 100; tries++) {
+      const { value } = questions.next();
+      const question = this.#encode(questionPrompt(value.question));
+      const answer = this.#encode(` ${value.answer}`);
+      if (question.length + answer.length + 2 <= slot) return { question, answer };
+    }
+    throw new TrainError(`train: no question fits into ${slot} tokens; try a larger backbone.questionTokens`);
   }
 
   #pack(task: 't2i' | 'mmu', rows: readonly Row[]): TensorValues {
     const batch = rows.length;
     const length = rows[0]!.ids.length;
-    const mask = new Float32Array(batch * length * length);
-    rows.forEach((row, b) => {
-      mask.set(row.mask, b * length * length);
-    });
     const ids = rows.flatMap((row) => row.ids);
     const targets = rows.flatMap((row) => row.targets);
     return {
       [`${task}.ids`]: int32(ids, [batch, length]),
-      [`${task}.mask`]: float32(mask, [batch, 1, length, length]),
       [`${task}.rows`]: float32(
         Float32Array.from(ids, (id) => Number(id !== this.#layout.pad)),
         [batch * length],

@@ -21,6 +21,13 @@ export const ResamplerConfig = z.strictObject({
   heads: z.int().positive().default(20),
   headWidth: z.int().positive().default(64),
   feedForwardFactor: z.number().positive().default(4),
+  /**
+   * The queries also attend to each other (Flamingo, InstantID). Off, all attention goes to the features: one face
+   * embedding among hundreds of queries is otherwise hardly heard, and learnt slowly.
+   */
+  selfAttend: z.boolean().default(true),
+  /** Start of the queries; null is 1/√width (InstantID). Wider apart, positions differ from the first step on. */
+  latentStd: z.number().positive().nullable().default(null),
 });
 export type ResamplerConfig = z.infer<typeof ResamplerConfig>;
 
@@ -36,7 +43,10 @@ export function resampler(
 ): Tensor {
   const { width } = config;
   const batch = features_BMF.dim(0);
-  const latents = scope.param('latents', [1, queries, width], { kind: 'normal', std: 1 / Math.sqrt(width) });
+  const latents = scope.param('latents', [1, queries, width], {
+    kind: 'normal',
+    std: config.latentStd ?? 1 / Math.sqrt(width),
+  });
   const context_BMR = denseLayer(scope.at('proj_in'), features_BMF, width);
   let x_BQR = broadcastTo(latents, [batch, queries, width]);
   for (let layer = 0; layer < config.depth; layer++) {
@@ -57,7 +67,8 @@ export function resampler(
 function perceiverAttention(scope: ParamScope, config: ResamplerConfig, x_BQR: Tensor, context_BMR: Tensor): Tensor {
   const inner = config.heads * config.headWidth;
   const latents = normLayer(scope.at('norm2'), x_BQR, epsilon);
-  const memory = concat([normLayer(scope.at('norm1'), context_BMR, epsilon), latents], 1);
+  const context = normLayer(scope.at('norm1'), context_BMR, epsilon);
+  const memory = config.selfAttend ? concat([context, latents], 1) : context;
   const heads = (name: string, x: Tensor) => {
     const projected = denseLayer(scope.at(name), x, inner, { bias: false });
     return transpose(reshape(projected, [x.dim(0), x.dim(1), config.heads, config.headWidth]), [0, 2, 1, 3]);

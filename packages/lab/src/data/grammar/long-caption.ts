@@ -1,14 +1,67 @@
 import type { Philox } from '@unif2ace/graph';
-import type { StatedAttributes } from './attributes.ts';
+import type { AttributeName, StatedAttributes } from './attributes.ts';
 import type { Draft } from './caption.ts';
 import { capitalised, chance, hairWords, type Phrase, phrasesOf, pick, series, withArticle } from './phrases.ts';
+import { actionWords, emotionWords } from './vocabulary.ts';
 
 type Group = Phrase['group'];
 
-/** Several sentences: an introduction, then hair, eyes, face, facial hair, expression and what is worn in varied order. */
+/** Nearly all that is known, in several sentences. */
 export function longText(facts: StatedAttributes, draft: Draft, random: Philox): string {
+  return sentencesOf(facts, draft, random, 0.92).join(' ');
+}
+
+/** All that is known, and what is absent until 16 to 20 attributes are named. */
+export function fullText(facts: StatedAttributes, draft: Draft, random: Philox): string {
+  const sentences = sentencesOf(facts, draft, random, 1);
+  const speaker = new Speaker(draft, random);
+  const missing = random.shuffle(absent.filter(([name]) => facts[name] === false && !draft.has(name)));
+  const chosen = missing.slice(0, Math.max(0, 16 + random.int(5) - draft.count));
+  const without = (role: 'wear' | 'have') => chosen.filter(([, of]) => of === role);
+  const list = (items: typeof chosen) => {
+    const words = items.map(([name, , word]) => draft.say(word, { [name]: false }));
+    return words.length < 3 ? words.join(' or ') : `${words.slice(0, -1).join(', ')}, or ${words.at(-1)}`;
+  };
+  const [worn, had] = [without('wear'), without('have')];
+  if (worn.length > 0) sentences.push(`${speaker.subject()} is not wearing ${list(worn)}.`);
+  if (had.length > 0) sentences.push(`${speaker.subject()} does not have ${list(had)}.`);
+  return sentences.join(' ');
+}
+
+/** What can be said to be absent, with its word. */
+const absent: readonly (readonly [AttributeName, 'wear' | 'have', string])[] = [
+  ['Eyeglasses', 'wear', 'eyeglasses'],
+  ['Sunglasses', 'wear', 'sunglasses'],
+  ['Wearing_Hat', 'wear', 'a hat'],
+  ['Wearing_Earrings', 'wear', 'earrings'],
+  ['Wearing_Necklace', 'wear', 'a necklace'],
+  ['Wearing_Necktie', 'wear', 'a necktie'],
+  ['Wearing_Lipstick', 'wear', 'lipstick'],
+  ['Heavy_Makeup', 'wear', 'heavy makeup'],
+  ['Wearing_Mask', 'wear', 'a face mask'],
+  ['Bangs', 'have', 'bangs'],
+  ['Receding_Hairline', 'have', 'a receding hairline'],
+  ['Double_Chin', 'have', 'a double chin'],
+  ['Bushy_Eyebrows', 'have', 'bushy eyebrows'],
+  ['Arched_Eyebrows', 'have', 'arched eyebrows'],
+  ['Narrow_Eyes', 'have', 'narrow eyes'],
+  ['High_Cheekbones', 'have', 'high cheekbones'],
+  ['Rosy_Cheeks', 'have', 'rosy cheeks'],
+  ['Chubby', 'have', 'full cheeks'],
+  ['Big_Nose', 'have', 'a big nose'],
+  ['Pointy_Nose', 'have', 'a pointed nose'],
+  ['Big_Lips', 'have', 'full lips'],
+  ['Oval_Face', 'have', 'an oval face'],
+  ['Mustache', 'have', 'a mustache'],
+  ['Goatee', 'have', 'a goatee'],
+  ['Sideburns', 'have', 'sideburns'],
+  ['5_o_Clock_Shadow', 'have', 'stubble'],
+];
+
+/** An introduction, then hair, eyes, face, facial hair, expression and what is worn in varied order. */
+function sentencesOf(facts: StatedAttributes, draft: Draft, random: Philox, share: number): string[] {
   const { noun } = draft.subject;
-  const phrases = phrasesOf(facts, random).filter(({ group }) => group === 'subject' || chance(random, 0.92));
+  const phrases = phrasesOf(facts, random).filter(({ group }) => group === 'subject' || chance(random, share));
   const of = (group: Group): Phrase[] => random.shuffle(phrases.filter((phrase) => phrase.group === group));
   const speaker = new Speaker(draft, random);
 
@@ -33,11 +86,13 @@ export function longText(facts: StatedAttributes, draft: Draft, random: Philox):
     beardSentence(of('beard'), speaker),
     expressionSentence(facts, speaker),
     wornSentence(of('worn'), facts, speaker),
+    actionSentence(facts, speaker),
+    emotionSentence(facts, speaker),
   ];
   const body = random.shuffle(sentences.filter((sentence) => sentence !== undefined)).map((sentence) => sentence());
   if (facts.Blurry)
     body.push(draft.say(pick(random, ['The photo is blurry.', 'The picture is a little blurred.']), { Blurry: true }));
-  return [introduction, ...body].join(' ');
+  return [introduction, ...body];
 }
 
 /** Chooses the words for the person; a sentence is written only once its place is known. */
@@ -73,7 +128,8 @@ function hairSentence(phrases: Phrase[], facts: StatedAttributes, speaker: Speak
   if (!hair) return rest.length > 0 ? () => `${speaker.subject()} has ${draft.series(rest)}.` : undefined;
   return () => {
     const extra = rest.length > 0 ? draft.series(rest) : undefined;
-    if (chance(random, 0.4)) {
+    // long hair needs its noun: "hair is long and brown" would not say which belongs together
+    if (chance(random, 0.4) && !facts.Long_Hair) {
       const { words, states } = hairWords(facts);
       const sentence = draft.say(`${capitalised(speaker.their())} hair is ${words.join(' and ')}`, states);
       return extra ? `${sentence}, and ${draft.subject.they} has ${extra}.` : `${sentence}.`;
@@ -141,6 +197,26 @@ function expressionSentence(facts: StatedAttributes, speaker: Speaker): Sentence
     const onFace = `has a smile on ${their} face${mouth && `, and ${their} mouth is ${mouth}`}`;
     return `${speaker.subject()} ${pick(random, [plain, plain, onFace])}.`;
   };
+}
+
+/** "She is talking and looking around, and her eyes are closed." */
+function actionSentence(facts: StatedAttributes, speaker: Speaker): Sentence {
+  const { draft } = speaker;
+  const doing = (Object.keys(actionWords) as (keyof typeof actionWords)[]).filter((name) => facts[name]);
+  const closed = facts.Eyes_Closed === true;
+  if (doing.length === 0 && !closed) return undefined;
+  return () => {
+    const eyes = closed ? draft.say(`${speaker.their()} eyes are closed`, { Eyes_Closed: true }) : '';
+    if (doing.length === 0) return `${capitalised(eyes)}.`;
+    const words = series(doing.map((name) => draft.say(actionWords[name], { [name]: true })));
+    return `${speaker.subject()} is ${words}${eyes && `, and ${eyes}`}.`;
+  };
+}
+
+function emotionSentence(facts: StatedAttributes, speaker: Speaker): Sentence {
+  const shown = (Object.keys(emotionWords) as (keyof typeof emotionWords)[]).find((name) => facts[name]);
+  if (!shown) return undefined;
+  return () => `${speaker.subject()} looks ${speaker.draft.say(emotionWords[shown], { [shown]: true })}.`;
 }
 
 function wornSentence(phrases: Phrase[], facts: StatedAttributes, speaker: Speaker): Sentence {

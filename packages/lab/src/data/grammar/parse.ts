@@ -1,4 +1,5 @@
 import type { AttributeName, StatedAttributes } from './attributes.ts';
+import { actionWords, emotionWords } from './vocabulary.ts';
 
 const colours = 'black|blond|blonde|brown|gray|grey';
 const types = 'straight|wavy';
@@ -43,10 +44,31 @@ const patterns: readonly [AttributeName, string][] = [
   ['Wearing_Lipstick', 'lipstick'],
   ['Wearing_Necklace', 'necklace'],
   ['Wearing_Necktie', '(?:neck)?tie'],
+  ['Long_Hair', `long(?: (?:${types}))?(?: (?:${colours}))? hair|hair is long`],
+  ['Sunglasses', 'sunglasses'],
+  ['Wearing_Mask', '(?:face )?mask'],
+  ['Eyes_Closed', 'eyes are closed|closed eyes'],
+  ...Object.entries(actionWords).map(([name, words]): [AttributeName, string] => [
+    name as AttributeName,
+    words.replace('the head', '(?:the|his|her|their) head'),
+  ]),
+  ...Object.entries(emotionWords).map(([name, word]): [AttributeName, string] => [
+    name as AttributeName,
+    `looks? ${word}${name === 'Neutral' ? '|neutral expression|expression is neutral' : ''}`,
+  ]),
 ];
 
 const negation = "(?:\\b(?:no|not|without|never|isn't|doesn't)(?: (?:a|an|any|have|wear|wearing))* )?";
 const compiled = patterns.map(([name, noun]) => [name, new RegExp(`(${negation})\\b(?:${noun})\\b`, 'g')] as const);
+
+/** "not wearing a hat, glasses, or a tie" → "not wearing a hat, not wearing glasses, not wearing a tie". */
+function spreadNegation(words: string): string {
+  return words.replace(
+    /\b(not wearing|not have|without) ((?:[^.,;]+, )*[^.,;]+?),? or ([^.,;]+)/g,
+    (_, negated: string, items: string, last: string) =>
+      [...items.split(', '), last].map((item) => `${negated} ${item}`).join(', '),
+  );
+}
 
 /** First of the two patterns that holds; undefined when neither or both do. */
 function either(text: string, yes: RegExp, no: RegExp): boolean | undefined {
@@ -60,7 +82,7 @@ function either(text: string, yes: RegExp, no: RegExp): boolean | undefined {
  * spelling; anything it does not know is passed over.
  */
 export function parseCaption(text: string): StatedAttributes {
-  const words = text.toLowerCase().replaceAll('’', "'").replace(/\s+/g, ' ');
+  const words = spreadNegation(text.toLowerCase().replaceAll('’', "'").replace(/\s+/g, ' '));
   const stated: StatedAttributes = {};
   const set = (name: AttributeName, value: boolean | undefined) => {
     if (value !== undefined) stated[name] = value;

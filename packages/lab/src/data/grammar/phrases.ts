@@ -10,14 +10,15 @@ export interface Phrase {
   states: StatedAttributes;
 }
 
-/** Pronouns as the data set labels the face. */
+/** Noun and pronouns as the data set labels the face. */
 export interface Subject {
-  noun: 'man' | 'woman';
-  they: 'he' | 'she';
-  their: 'his' | 'her';
+  noun: 'man' | 'woman' | 'person';
+  they: 'he' | 'she' | 'the person';
+  their: 'his' | 'her' | 'their';
 }
 
 export function subjectOf(facts: StatedAttributes): Subject {
+  if (facts.Male === undefined) return { noun: 'person', they: 'the person', their: 'their' };
   return facts.Male ? { noun: 'man', they: 'he', their: 'his' } : { noun: 'woman', they: 'she', their: 'her' };
 }
 
@@ -70,6 +71,8 @@ const nouns: readonly [AttributeName, Phrase['group'], Phrase['role'], readonly 
   ['5_o_Clock_Shadow', 'beard', 'have', ['stubble', "a five o'clock shadow"]],
   ['Sideburns', 'beard', 'have', ['sideburns']],
   ['Eyeglasses', 'worn', 'wear', ['eyeglasses', 'glasses']],
+  ['Sunglasses', 'worn', 'wear', ['sunglasses']],
+  ['Wearing_Mask', 'worn', 'wear', ['a face mask']],
   ['Wearing_Hat', 'worn', 'wear', ['a hat']],
   ['Wearing_Earrings', 'worn', 'wear', ['earrings']],
   ['Wearing_Necklace', 'worn', 'wear', ['a necklace']],
@@ -120,11 +123,14 @@ export function phrasesOf(facts: StatedAttributes, random: Philox): Phrase[] {
   const add = (role: Phrase['role'], group: Phrase['group'], text: string, states: StatedAttributes) =>
     phrases.push({ role, group, text, states });
 
-  add('adjective', 'subject', facts.Young ? 'young-looking' : 'older-looking', { Young: facts.Young === true });
+  if (facts.Young !== undefined)
+    add('adjective', 'subject', facts.Young ? 'young-looking' : 'older-looking', { Young: facts.Young });
   if (facts.Smiling) add('adjective', 'expression', 'smiling', { Smiling: true });
   if (facts.Bald) add('adjective', 'hair', 'bald', { Bald: true });
   const { words, states } = hairWords(facts);
-  if (words.length > 0) add('have', 'hair', `${words.join(' ')} hair`, states);
+  const long: StatedAttributes = facts.Long_Hair ? { Long_Hair: true } : {};
+  if (words.length > 0 || facts.Long_Hair)
+    add('have', 'hair', `${[...(facts.Long_Hair ? ['long'] : []), ...words].join(' ')} hair`, { ...states, ...long });
   for (const [name, group, role, wordings] of nouns)
     if (facts[name]) add(role, group, pick(random, wordings), { [name]: true });
   if (facts.Bags_Under_Eyes)

@@ -1,6 +1,7 @@
 import type { Philox } from '@unif2ace/graph';
-import { type AttributeName, type Attributes, resolveAttributes, type StatedAttributes } from './attributes.ts';
+import { type AttributeName, resolveAttributes, type StatedAttributes } from './attributes.ts';
 import { capitalised, hairColourWords, hairTypeWords, pick, subjectOf } from './phrases.ts';
+import { actionWords, emotionWords } from './vocabulary.ts';
 
 export interface Question {
   question: string;
@@ -53,6 +54,12 @@ const asked: readonly [AttributeName, Verb, readonly string[]][] = [
   ['Oval_Face', 'have', ['an oval face']],
   ['Chubby', 'have', ['full cheeks', 'chubby cheeks']],
   ['Double_Chin', 'have', ['a double chin']],
+  ['Long_Hair', 'have', ['long hair']],
+  ['Sunglasses', 'wear', ['sunglasses']],
+  ['Wearing_Mask', 'wear', ['a face mask']],
+  ...Object.entries(actionWords).map(
+    ([name, words]) => [name as AttributeName, 'be', [words]] as [AttributeName, Verb, string[]],
+  ),
 ];
 
 /** True, false or unknown for a yes/no topic; the false ones that `resolveAttributes` drops as implied come back here. */
@@ -62,6 +69,11 @@ function factFor(name: AttributeName, facts: StatedAttributes): boolean | undefi
     if (name in words)
       return Object.keys(words).some((other) => facts[other as AttributeName]) ? facts[name] === true : undefined;
   return facts[name];
+}
+
+function insteadOf(name: AttributeName, facts: StatedAttributes): AttributeName[] {
+  const words = name in hairColourWords ? hairColourWords : hairTypeWords;
+  return (Object.keys(words) as AttributeName[]).filter((other) => facts[other]);
 }
 
 function yesNo(
@@ -114,38 +126,49 @@ function wordedTopics(facts: StatedAttributes): Topic[] {
   const choice = (topic: string, name: AttributeName, label: string, answer: string, questions: string[]) =>
     topics.push({ topic, label, evidence: [name], form: 'choice', answer: `${capitalised(answer)}.`, questions });
 
-  const open = facts.Mouth_Slightly_Open === true;
-  yesOrNo('Mouth_Slightly_Open', 'Mouth_Slightly_Open', open, `the mouth is ${open ? 'slightly open' : 'closed'}`, [
-    "Is the person's mouth open?",
-    `Is ${their} mouth slightly open?`,
-  ]);
-  const blurry = facts.Blurry === true;
-  yesOrNo('Blurry', 'Blurry', blurry, `the photo is${blurry ? '' : ' not'} blurry`, [
-    'Is the photo blurry?',
-    'Is this picture blurry?',
-  ]);
-  for (const asked of ['man', 'woman'])
+  const open = facts.Mouth_Slightly_Open;
+  if (open !== undefined)
+    yesOrNo('Mouth_Slightly_Open', 'Mouth_Slightly_Open', open, `the mouth is ${open ? 'slightly open' : 'closed'}`, [
+      "Is the person's mouth open?",
+      `Is ${their} mouth slightly open?`,
+    ]);
+  const blurry = facts.Blurry;
+  if (blurry !== undefined)
+    yesOrNo('Blurry', 'Blurry', blurry, `the photo is${blurry ? '' : ' not'} blurry`, [
+      'Is the photo blurry?',
+      'Is this picture blurry?',
+    ]);
+  for (const asked of facts.Male === undefined ? [] : ['man', 'woman'])
     yesOrNo(`Male (${asked})`, 'Male', asked === noun, `this is a ${noun}`, [
       `Is this a ${asked}?`,
       `Is the person a ${asked}?`,
       `Does the photo show a ${asked}?`,
     ]);
-  const young = facts.Young === true;
-  yesOrNo('Young', 'Young', young, `the person looks ${young ? 'young' : 'older'}`, [
-    'Does the person look young?',
-    `Does ${they} look young?`,
-    'Is this person young-looking?',
-  ]);
+  const young = facts.Young;
+  if (young !== undefined)
+    yesOrNo('Young', 'Young', young, `the person looks ${young ? 'young' : 'older'}`, [
+      'Does the person look young?',
+      `Does ${they} look young?`,
+      'Is this person young-looking?',
+    ]);
 
-  choice('gender', 'Male', noun, `a ${noun}`, [
-    'Is this a man or a woman?',
-    'Is the person a man or a woman?',
-    'Does the photo show a man or a woman?',
-  ]);
-  choice('age', 'Young', young ? 'young' : 'older', young ? 'young' : 'older', [
-    'Does the person look young or older?',
-    `Does ${they} look young or older?`,
-  ]);
+  if (facts.Male !== undefined)
+    choice('gender', 'Male', noun, `a ${noun}`, [
+      'Is this a man or a woman?',
+      'Is the person a man or a woman?',
+      'Does the photo show a man or a woman?',
+    ]);
+  if (young !== undefined)
+    choice('age', 'Young', young ? 'young' : 'older', young ? 'young' : 'older', [
+      'Does the person look young or older?',
+      `Does ${they} look young or older?`,
+    ]);
+  for (const [name, word] of Object.entries(emotionWords) as [AttributeName, string][])
+    if (facts[name])
+      choice('emotion', name, word, word, [
+        'What does the face express?',
+        'How does the person look: happy, sad, angry, afraid, surprised, disgusted, contemptuous or calm?',
+      ]);
   for (const [name, word] of Object.entries(hairColourWords) as [AttributeName, string][])
     if (facts[name])
       choice('hair color', name, word, word, [
@@ -170,14 +193,16 @@ interface Askable {
 }
 
 /** Everything that can be asked about a face, each with the label of its answer; `phrase` puts it into words. */
-function topicsOf(labels: Attributes): Askable[] {
+function topicsOf(labels: StatedAttributes): Askable[] {
   const facts = resolveAttributes(labels);
   const { they } = subjectOf(facts);
   const topics: Askable[] = [];
   for (const [name, verb, wordings] of asked) {
     const yes = factFor(name, facts);
     if (yes === undefined) continue;
-    const phrase = (random: Philox) => yesNo(name, verb, wordings, yes, they, random);
+    // a hair colour that no label speaks of is ruled out by the one that is there
+    const evidence = labels[name] === undefined ? insteadOf(name, facts) : [name];
+    const phrase = (random: Philox) => ({ ...yesNo(name, verb, wordings, yes, they, random), evidence });
     topics.push({ topic: name, label: yes ? 'yes' : 'no', phrase });
   }
   for (const { questions, ...rest } of wordedTopics(facts)) {
@@ -191,56 +216,62 @@ function topicsOf(labels: Attributes): Askable[] {
  * Every question that the labels can answer, each once, in fixed order with varied words. Contradictory labels give no
  * question. Not balanced: most answers are "No"; train on `QuestionBank` instead.
  */
-export function questionsAbout(labels: Attributes, random: Philox): Question[] {
+export function questionsAbout(labels: StatedAttributes, random: Philox): Question[] {
   return topicsOf(labels).map(({ phrase }) => phrase(random));
 }
 
 /**
- * Draws questions over a set of faces so that, within each topic, every answer is equally likely: "No" alone would
- * otherwise be right nine times in ten. Topics are drawn in proportion to the square root of their rarest answer, so that
- * the few bald heads are not shown over and over.
+ * Draws questions about faces. With balance 1, over all faces and within each topic, every answer is about equally likely
+ * ("No" alone would otherwise be right nine times in ten); with 0, answers are as frequent as they are; between, the
+ * frequencies are tempered. Topics are asked in proportion to the square root of their rarest answer, so that the few
+ * bald heads are not shown over and over.
  */
 export class QuestionBank {
-  readonly #faces: readonly Attributes[];
-  readonly #topics: { topic: string; faces: number[][] }[];
-  readonly #weights: number[];
+  readonly #faces: readonly StatedAttributes[];
+  /** Weight of asking a topic of a face with a given answer, by topic and answer. */
+  readonly #weights: ReadonlyMap<string, ReadonlyMap<string, number>>;
 
   /** @throws RangeError when no topic has faces for two different answers. */
-  constructor(faces: readonly Attributes[]) {
-    const byTopic = new Map<string, Map<string, number[]>>();
-    for (const [index, labels] of faces.entries())
+  constructor(faces: readonly StatedAttributes[], balance = 1) {
+    const counts = new Map<string, Map<string, number>>();
+    for (const labels of faces)
       for (const { topic, label } of topicsOf(labels)) {
-        const answers = byTopic.get(topic) ?? new Map<string, number[]>();
-        byTopic.set(topic, answers);
-        const indices = answers.get(label) ?? [];
-        answers.set(label, indices);
-        indices.push(index);
+        const answers = counts.get(topic) ?? new Map<string, number>();
+        counts.set(topic, answers.set(label, (answers.get(label) ?? 0) + 1));
       }
     this.#faces = faces;
-    this.#topics = [...byTopic]
-      .filter(([, answers]) => answers.size > 1)
-      .map(([topic, answers]) => ({
-        topic,
-        faces: [...answers].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, indices]) => indices),
-      }))
-      .sort((a, b) => (a.topic < b.topic ? -1 : 1));
-    if (this.#topics.length === 0)
+    this.#weights = new Map(
+      [...counts]
+        .filter(([, answers]) => answers.size > 1)
+        .map(([topic, answers]) => {
+          const rarest = Math.min(...answers.values());
+          // a label comes up count · count^−balance times
+          const tempered = [...answers.values()].reduce((sum, count) => sum + count ** (1 - balance), 0);
+          const weight = (count: number) => (Math.sqrt(rarest) * count ** -balance) / tempered;
+          return [topic, new Map([...answers].map(([label, count]) => [label, weight(count)]))];
+        }),
+    );
+    if (this.#weights.size === 0)
       throw new RangeError(
         `QuestionBank: expected faces that differ, got ${faces.length} without a topic of two answers; try more faces`,
       );
-    this.#weights = this.#topics.map((entry) => Math.sqrt(Math.min(...entry.faces.map((indices) => indices.length))));
   }
 
   get topics(): string[] {
-    return this.#topics.map(({ topic }) => topic);
+    return [...this.#weights.keys()].sort();
   }
 
-  /** A topic, then one of its answers, then a face that has it. `face` is the index into the constructor's list. */
-  draw(random: Philox): { face: number; question: Question } {
-    const { topic, faces } = this.#topics[random.categorical(this.#weights)]!;
-    const face = pick(random, pick(random, faces));
-    const entry = topicsOf(this.#faces[face]!).find((candidate) => candidate.topic === topic)!;
-    return { face, question: entry.phrase(random) };
+  /** Endless questions about a face (index into the constructor's list), on different topics until all were asked. */
+  *about(face: number, random: Philox): Generator<Question, never> {
+    const all = topicsOf(this.#faces[face]!).flatMap(({ topic, label, phrase }) => {
+      const weight = this.#weights.get(topic)?.get(label);
+      return weight === undefined ? [] : [{ weight, phrase }];
+    });
+    if (all.length === 0) throw new RangeError(`QuestionBank: nothing to ask about face ${face}`);
+    for (let left = [...all]; ; left = left.length > 0 ? left : [...all]) {
+      const [drawn] = left.splice(random.categorical(left.map(({ weight }) => weight)), 1);
+      yield drawn!.phrase(random);
+    }
   }
 }
 
@@ -253,6 +284,7 @@ export function readAnswer(question: Pick<Question, 'form' | 'topic'>, answer: s
     age: ['young', 'older'],
     'hair color': Object.values(hairColourWords),
     'hair type': Object.values(hairTypeWords),
+    emotion: Object.values(emotionWords),
   };
   const found = (classes[question.topic] ?? []).filter((word) => words.includes(word));
   return found.length === 1 ? found[0] : undefined;
