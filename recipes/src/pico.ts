@@ -19,6 +19,7 @@ const tokenizer = MagvitConfig.parse({
 const faceEncoder = { imageSize: 64, channels: [16, 32, 64], groups: 8, width: 128, patchPool: 2 };
 
 const recipe: Recipe = {
+  kind: 'model',
   name: 'pico',
   seed: 1,
   textVocabSize: 512,

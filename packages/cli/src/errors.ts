@@ -14,6 +14,19 @@ export class CommandError extends Error {
   }
 }
 
+/**
+ * The work is done, but some items could not be used: the exit code is 10 and their number, at most 120, so that it is
+ * never taken for one of the others.
+ */
+export class ItemsFailed extends Error {
+  override name = 'ItemsFailed';
+  readonly exitCode: number;
+  constructor(count: number, message: string) {
+    super(message);
+    this.exitCode = Math.min(120, 10 + count);
+  }
+}
+
 /** A message on one line. */
 export function oneLine(text: string): string {
   return text.replace(/\s+/g, ' ').trim();

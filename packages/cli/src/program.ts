@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addAsk } from './commands/ask.ts';
+import { addData } from './commands/data.ts';
 import { addDescribe } from './commands/describe.ts';
 import { addEval } from './commands/eval.ts';
 import { addGenerate } from './commands/generate.ts';
@@ -8,7 +9,7 @@ import { addInspect } from './commands/inspect.ts';
 import { addReconstruct } from './commands/reconstruct.ts';
 import { addTrain } from './commands/train.ts';
 import type { Environment } from './environment.ts';
-import { exitCodes, oneLine, UsageError } from './errors.ts';
+import { exitCodes, ItemsFailed, oneLine, UsageError } from './errors.ts';
 
 function version(): string {
   const file = new URL('../package.json', import.meta.url);
@@ -29,7 +30,7 @@ function makeProgram(env: Environment): Command {
       // usage errors are written by run, as one line
       outputError: () => {},
     });
-  for (const add of [addGenerate, addDescribe, addAsk, addReconstruct, addInspect, addTrain, addEval])
+  for (const add of [addGenerate, addDescribe, addAsk, addReconstruct, addInspect, addTrain, addEval, addData])
     add(program, env);
   return program;
 }
@@ -59,6 +60,7 @@ export async function run(args: readonly string[], env: Environment): Promise<nu
     if (error instanceof CommanderError && error.code === 'commander.help') return exitCodes.usage;
     if (error instanceof CommanderError)
       return error.exitCode === 0 ? exitCodes.done : fail(usageLine(error, args), exitCodes.usage);
+    if (error instanceof ItemsFailed) return fail(error.message, error.exitCode);
     if (error instanceof UsageError) return fail(error.message, exitCodes.usage);
     return fail(error instanceof Error ? error.message : String(error), exitCodes.failed);
   }

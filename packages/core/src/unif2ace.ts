@@ -1,7 +1,7 @@
 import { float32, int32, Philox, type Runtime, type Session, type TensorValues } from '@unif2ace/graph';
+import { type FaceInPhoto, faceView } from './detection/align.ts';
 import { type MaskgitOptions, philoxDraws, sampleMaskgit, unknownToken } from './diffusion/sampler-maskgit.ts';
 import { fromChannelsFirst, type PixelImage, toChannelsFirst } from './image/pixels.ts';
-import { faceCrop } from './image/resize.ts';
 import { imageTokens, layoutOf, type ModelConfig } from './model/config.ts';
 import {
   denoiseModel,
@@ -56,6 +56,12 @@ export interface AnswerOptions extends DecodingOptions {
   seed?: number;
   signal?: AbortSignal;
 }
+
+/**
+ * A face to look at: a bare picture counts as aligned (CelebA's frame, or a square cut like it) and is cropped to the centre;
+ * a photo with landmarks (what `findFace` returns) is aligned by them.
+ */
+export type FaceInput = PixelImage | FaceInPhoto;
 
 /** Question that the model was trained to answer with a caption. */
 export const describeQuestion = 'Describe the face.';
@@ -237,13 +243,13 @@ export class UniF2ace {
     };
   }
 
-  /** Image codes of photos: [N] each. Photos are cropped to the centre and resized. */
-  async encode(photos: readonly PixelImage[]): Promise<Int32Array[]> {
-    const { codes } = await (await this.#session('tokenize', photos.length)).run({
-      pixels: pixelsOf(photos, this.config.imageSize),
+  /** Image codes of faces: [N] each. @throws FaceError when the landmarks of one coincide. */
+  async encode(faces: readonly FaceInput[]): Promise<Int32Array[]> {
+    const { codes } = await (await this.#session('tokenize', faces.length)).run({
+      pixels: pixelsOf(faces, this.config.imageSize),
     });
     const tokens = imageTokens(this.config);
-    return photos.map((_, i) => (codes!.data as Int32Array).slice(i * tokens, (i + 1) * tokens));
+    return faces.map((_, i) => (codes!.data as Int32Array).slice(i * tokens, (i + 1) * tokens));
   }
 
   /** Images of codes. */
@@ -261,22 +267,22 @@ export class UniF2ace {
     );
   }
 
-  /** A photo as the tokenizer sees it: encoded to codes and decoded again. */
-  async reconstruct(photo: PixelImage): Promise<PixelImage> {
-    const [image] = await this.decode(await this.encode([photo]));
+  /** A face as the tokenizer sees it: encoded to codes and decoded again. */
+  async reconstruct(face: FaceInput): Promise<PixelImage> {
+    const [image] = await this.decode(await this.encode([face]));
     return image!;
   }
 
-  /** What the frozen encoders say of photos: `face` [B, M, F] and `clip` [B, P, C]. Nothing of it is kept. */
-  async features(photos: readonly PixelImage[]): Promise<TensorValues> {
-    const session = await this.#session('feature', photos.length);
-    return session.run({ pixels: pixelsOf(photos, this.config.faceEncoder.imageSize) });
+  /** What the frozen encoders say of faces: `face` [B, M, F] and `clip` [B, P, C]. Nothing of it is kept. */
+  async features(faces: readonly FaceInput[]): Promise<TensorValues> {
+    const session = await this.#session('feature', faces.length);
+    return session.run({ pixels: pixelsOf(faces, this.config.faceEncoder.imageSize) });
   }
 
-  /** Features, codes, keys and values of a photo, computed once for any number of questions. */
-  async look(photo: PixelImage): Promise<LookedAt> {
-    const [codes] = await this.encode([photo]);
-    const features = await this.features([photo]);
+  /** Features, codes, keys and values of a face, computed once for any number of questions. */
+  async look(face: FaceInput): Promise<LookedAt> {
+    const [codes] = await this.encode([face]);
+    const features = await this.features([face]);
     const ids = mmuPrefix(
       this.#layout,
       Array.from(codes!, (code) => this.#layout.codeOffset + code),
@@ -290,16 +296,16 @@ export class UniF2ace {
   }
 
   /**
-   * Answers a question about a photo; yields pieces of text as they come, returns the whole answer.
+   * Answers a question about a face; yields pieces of text as they come, returns the whole answer.
    * @throws RangeError when the question is longer than the model can take.
    */
   async *ask(
-    photo: PixelImage | LookedAt,
+    face: FaceInput | LookedAt,
     question: string,
     options: AnswerOptions = {},
   ): AsyncGenerator<string, string> {
     const { seed = 0, signal, temperature = 0, maxTokens, ...decoding } = options;
-    const { cache } = 'cache' in photo ? { cache: photo.cache.clone() } : await this.look(photo);
+    const { cache } = 'cache' in face ? { cache: face.cache.clone() } : await this.look(face);
     const { tokenizer } = this.#model;
     const asked = [this.#layout.sot, ...tokenizer.encode(questionPrompt(question))];
     const room = this.config.answerTokens - asked.length;
@@ -335,8 +341,8 @@ export class UniF2ace {
   }
 
   /** A description of the face. */
-  describe(photo: PixelImage | LookedAt, options: AnswerOptions = {}): AsyncGenerator<string, string> {
-    return this.ask(photo, describeQuestion, options);
+  describe(face: FaceInput | LookedAt, options: AnswerOptions = {}): AsyncGenerator<string, string> {
+    return this.ask(face, describeQuestion, options);
   }
 
   /** Reads tokens into the cache, in chunks of one shape; returns the logits after the last. */
@@ -370,7 +376,7 @@ export class UniF2ace {
   }
 }
 
-/** What has been computed of a photo. */
+/** What has been computed of a face. */
 export interface LookedAt {
   cache: KeyValueCache;
 }
@@ -380,10 +386,10 @@ function needed(session: Session, feeds: TensorValues): TensorValues {
   return Object.fromEntries(Object.entries(feeds).filter(([name]) => session.inputNames.includes(name)));
 }
 
-function pixelsOf(photos: readonly PixelImage[], size: number) {
-  const data = new Float32Array(photos.length * 3 * size * size);
-  photos.forEach((photo, i) => {
-    toChannelsFirst(faceCrop(photo, size), data.subarray(i * 3 * size * size, (i + 1) * 3 * size * size));
+function pixelsOf(faces: readonly FaceInput[], size: number) {
+  const data = new Float32Array(faces.length * 3 * size * size);
+  faces.forEach((face, i) => {
+    toChannelsFirst(faceView(face, size), data.subarray(i * 3 * size * size, (i + 1) * 3 * size * size));
   });
-  return float32(data, [photos.length, 3, size, size]);
+  return float32(data, [faces.length, 3, size, size]);
 }

@@ -1,11 +1,55 @@
+export * from './attributes/train-attributes.ts';
+export { type BuildOptions, type BuildSummary, buildDataset, type WorkAhead } from './data/build/build-dataset.ts';
+export { differenceHash, hammingDistance, NearDuplicates } from './data/build/duplicates.ts';
+export { type Confidence, defaultConfidence, mergeFacts } from './data/build/face-facts.ts';
+export { GrammarCaptioner, GrammarQuestionWriter } from './data/build/grammar-writers.ts';
+export { type OptOutList, readOptOut } from './data/build/opt-out.ts';
+export { openPostgresStore } from './data/build/pg-store.ts';
+export { type DetectSettings, defaultDetectSettings } from './data/build/photo-stage.ts';
+export type { StageProgress } from './data/build/progress.ts';
+export { queueAhead, workOnQueue } from './data/build/queue.ts';
+export { type BuildStore, openLmdbStore, resultStoreOf } from './data/build/store.ts';
+export * from './data/build/types.ts';
+export { textFault, validateRecord } from './data/build/validate.ts';
+export { FaceWorkers } from './data/build/worker-pool.ts';
 export * from './data/celeba.ts';
+export type { SourceTerms } from './data/export/data-card.ts';
+export { type ExportOptions, type ExportSummary, exportDataset } from './data/export/export-dataset.ts';
+export type { ExportedFile } from './data/export/parquet-shards.ts';
 export * from './data/grammar/attributes.ts';
 export { type Caption, type CaptionLength, captionFace } from './data/grammar/caption.ts';
 export * from './data/grammar/parse.ts';
+export { questionSet } from './data/grammar/question-kinds.ts';
 export * from './data/grammar/questions.ts';
+export * from './data/grammar/vocabulary.ts';
+export {
+  type BatchOptions,
+  type BatchProgress,
+  type BatchRequests,
+  collectBatch,
+  submitBatch,
+} from './data/llm/batch.ts';
+export { LlmCaptioner, type LlmCaptionerOptions } from './data/llm/captioner.ts';
+export type { Clock } from './data/llm/clock.ts';
+export { LlmEndpoint, type LlmEndpointOptions, type ResultStore } from './data/llm/endpoint.ts';
+export type { LlmEvent, Tally, TokenUsage } from './data/llm/events.ts';
+export { type DeadLetter, type FaultReason, LlmItemError, LlmRunError } from './data/llm/faults.ts';
+export { LlmQuestionWriter, type LlmQuestionWriterOptions } from './data/llm/question-writer.ts';
+export type { LlmRequest, SourcedFace } from './data/llm/request.ts';
+export { isRejection, type SourceItem } from './data/sources/items.ts';
+export { defaultMaxPhotoBytes, readLocator } from './data/sources/locator.ts';
+export {
+  detectSource,
+  type OpenSourceOptions,
+  openSource,
+  openSources,
+  type SourceKind,
+  sourceKinds,
+} from './data/sources/open-source.ts';
 export * from './data/train-bpe.ts';
 export * from './evaluation/frechet.ts';
 export * from './evaluation/kid.ts';
+export * from './evaluation/ranking.ts';
 export * from './evaluation/tokenizer.ts';
 export * from './evaluation/understanding.ts';
 export * from './training/adamw.ts';

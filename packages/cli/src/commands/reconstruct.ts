@@ -1,23 +1,25 @@
 import { resolve } from 'node:path';
-import { encodePng, faceCrop, psnr } from '@unif2ace/core';
+import { encodePng, faceView, psnr } from '@unif2ace/core';
 import { decodeImage } from '@unif2ace/core/node';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import type { Environment } from '../environment.ts';
 import { UsageError } from '../errors.ts';
-import { modelDocument, withModel } from '../model.ts';
+import { addFaceOption, faceDocument, faceOf, faceOption, modelDocument, withModel } from '../model.ts';
 import { addModelOptions, modelOptions, parseOptions, pathOption } from '../options.ts';
 import { planFile, writeJson, writeOutput } from '../output.ts';
 
-const Options = z.object({ ...modelOptions, out: pathOption });
+const Options = z.object({ ...modelOptions, face: faceOption, out: pathOption });
 
 export function addReconstruct(program: Command, env: Environment): void {
   const command = program
     .command('reconstruct')
     .description('encode a face to image tokens and decode it again')
-    .argument('<image>', 'a photo of one face')
+    .argument('<image>', 'a photo with a face')
     .requiredOption('--out <file>', 'the .png file to write');
-  addModelOptions(command).action((image: string, raw: Record<string, unknown>) => reconstruct(env, image, raw));
+  addFaceOption(addModelOptions(command)).action((image: string, raw: Record<string, unknown>) =>
+    reconstruct(env, image, raw),
+  );
 }
 
 async function reconstruct(env: Environment, image: string, raw: Record<string, unknown>): Promise<void> {
@@ -29,9 +31,11 @@ async function reconstruct(env: Environment, image: string, raw: Record<string, 
   const path = await planFile(env, options.out);
   const photo = await decodeImage(resolve(env.cwd, image), { name: image });
   await withModel(env, options, async (model) => {
-    const result = await model.face.reconstruct(photo);
+    const found = await faceOf(env, model, photo, image, options);
     env.signal.throwIfAborted();
-    const decibels = psnr(faceCrop(photo, model.face.config.imageSize), result);
+    const result = await model.face.reconstruct(found);
+    env.signal.throwIfAborted();
+    const decibels = psnr(faceView(found, model.face.config.imageSize), result);
     await writeOutput(path, encodePng(result));
     const { width, height } = result;
     // JSON has no Infinity: null stands for equal pictures
@@ -39,6 +43,7 @@ async function reconstruct(env: Environment, image: string, raw: Record<string, 
     if (options.json)
       writeJson(env, {
         image,
+        face: faceDocument(found),
         out: path,
         width,
         height,
@@ -46,6 +51,6 @@ async function reconstruct(env: Environment, image: string, raw: Record<string, 
         model: modelDocument(model),
         device: model.face.device,
       });
-    else env.stdout.write(`${path}\nPSNR ${decibels.toFixed(2)} dB against the cropped photo, ${width}×${height}\n`);
+    else env.stdout.write(`${path}\nPSNR ${decibels.toFixed(2)} dB against the aligned face, ${width}×${height}\n`);
   });
 }

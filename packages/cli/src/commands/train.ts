@@ -73,11 +73,10 @@ async function train(env: Environment, name: string, raw: Record<string, unknown
   const status = new StatusLine(env.stderr);
   const report = new TrainReport(status);
   const run = { recipeUrl: recipe, options: { out, dataFolder: data, resume: options.resume } };
-  await trainInWorker(run, report.onEvent, env.signal).finally(() => status.clear());
+  const { recipeKind, scores } = await trainInWorker(run, report.onEvent, env.signal).finally(() => status.clear());
   const seconds = Math.round((performance.now() - startMs) / 1000);
-  if (options.json) writeJson(env, { recipe: name, out, seconds, stages: report.stages });
-  else
-    env.stdout.write(
-      `${out}\ntrained in ${duration(seconds)}; try unif2ace generate "a smiling woman" --model ${out}\n`,
-    );
+  if (options.json) return writeJson(env, { recipe: name, out, seconds, stages: report.stages, scores });
+  const measured = Object.entries(scores).map(([figure, value]) => `${figure} ${short(value)}\n`);
+  const next = recipeKind === 'model' ? `; try unif2ace generate "a smiling woman" --model ${out}` : '';
+  env.stdout.write(`${out}\n${measured.join('')}trained in ${duration(seconds)}${next}\n`);
 }

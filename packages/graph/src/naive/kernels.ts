@@ -1,7 +1,7 @@
 import type { OnnxAttribute } from '../onnx/model.ts';
 import { broadcastShapes, stridesOf } from '../shape.ts';
 import { broadcastReader, forEachIndex, type NdArray, ndarray, offsetOf } from './array.ts';
-import { averagePool, conv, convTranspose, resizeNearest } from './kernels-image.ts';
+import { averagePool, conv, convTranspose, maxPool, resizeNearest } from './kernels-image.ts';
 
 // Textbook loops, one per ONNX operator, in Float64: the oracle of the tests. Clarity over speed.
 
@@ -402,6 +402,7 @@ export const kernels: Readonly<Record<string, Kernel>> = {
   Conv: conv,
   ConvTranspose: convTranspose,
   AveragePool: averagePool,
+  MaxPool: maxPool,
   Resize: resizeNearest,
 };
 

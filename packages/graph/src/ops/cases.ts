@@ -2,7 +2,7 @@ import type { Tensor } from '../tensor.ts';
 import { constant, straightThrough } from '../tensor.ts';
 import { geluErf, geluTanh, logSoftmax, quickGelu, softmax, swish } from './activation.ts';
 import { attention, rotary, rotaryAt, rotaryTables } from './attention.ts';
-import { averagePool, conv2d, upsampleNearest } from './conv.ts';
+import { averagePool, conv2d, maxPool, upsampleNearest } from './conv.ts';
 import * as el from './elementwise.ts';
 import { balanceLoss, denseExperts, routeArgMax, routeTopK, sparseExperts } from './experts.ts';
 import { gather, gatherElements, scatterAddRows, scatterElements, topK } from './indexing.ts';
@@ -250,7 +250,26 @@ export const operatorCases: OperatorCase[] = [
     ],
     f: (x, w) => conv2d(x, w, null, { stride: w.dim(2) }),
   },
+  {
+    name: 'conv2d depthwise',
+    small: [[2, 3, 5, 4], [3, 1, 3, 3], [3]],
+    large: [[2, 32, 20, 21], [32, 1, 3, 3], [32]],
+    f: (x, w, b) => conv2d(x, w, b, { padding: 1, groups: x.dim(1) }),
+  },
+  {
+    name: 'conv2d in two groups, stride 2',
+    small: [
+      [2, 4, 6, 6],
+      [6, 2, 3, 3],
+    ],
+    large: [
+      [2, 32, 20, 22],
+      [24, 16, 3, 3],
+    ],
+    f: (x, w) => conv2d(x, w, null, { stride: 2, padding: [0, 0, 1, 1], groups: 2 }),
+  },
   { name: 'upsampleNearest', small: [[2, 2, 3, 2]], large: [[2, 32, 16, 12]], f: (x) => upsampleNearest(x, 2) },
+  { name: 'maxPool', small: [[2, 2, 4, 6]], large: [[2, 32, 16, 12]], f: (x) => maxPool(x, 2) },
   { name: 'averagePool', small: [[2, 2, 4, 6]], large: [[2, 32, 16, 12]], f: (x) => averagePool(x, 2) },
   {
     name: 'gather, repeated',

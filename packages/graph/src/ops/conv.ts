@@ -1,6 +1,6 @@
 import { formatShape, ShapeError } from '../shape.ts';
 import { apply1, constant, type Tensor } from '../tensor.ts';
-import { mul } from './elementwise.ts';
+import { add, div, greater, mul, where } from './elementwise.ts';
 import { concat, pad, reshape, reverse, slice, split, swapLast, transpose } from './layout.ts';
 import { gemm, matmul } from './linalg.ts';
 import { reduceSum } from './reduce.ts';
@@ -12,18 +12,24 @@ export interface ConvOptions {
   stride?: number;
   /** One number for all sides, or [top, left, bottom, right]. Default 0. */
   padding?: number | Padding;
+  /** Channels fall into this many groups that do not mix; as many as channels makes it depthwise. Default 1. */
+  groups?: number;
 }
 
-/** 2-D convolution (correlation) x_BCHW * weight_OCKK + bias_O → [B, O, H', W'], PyTorch's layout. */
+/**
+ * 2-D convolution (correlation) x_BCHW * weight_OIKK + bias_O → [B, O, H', W'], PyTorch's layout: I = C / groups.
+ * @throws ShapeError when the channels fit neither weight nor groups, or the kernel is larger than the padded picture.
+ */
 export function conv2d(x: Tensor, weight: Tensor, bias_O: Tensor | null, options: ConvOptions = {}): Tensor {
   const stride = options.stride ?? 1;
+  const groups = options.groups ?? 1;
   const padding: Padding =
     typeof options.padding === 'object'
       ? options.padding
       : [options.padding ?? 0, options.padding ?? 0, options.padding ?? 0, options.padding ?? 0];
-  if (x.rank !== 4 || weight.rank !== 4 || x.shape[1] !== weight.shape[1])
+  if (x.rank !== 4 || weight.rank !== 4 || x.dim(1) !== weight.dim(1) * groups || weight.dim(0) % groups !== 0)
     throw new ShapeError(
-      `conv2d: ${formatShape(x.shape)} does not fit the weight ${formatShape(weight.shape)} (out, in, kh, kw)`,
+      `conv2d: ${formatShape(x.shape)} does not fit the weight ${formatShape(weight.shape)} (out, in / groups, kh, kw) in ${groups} groups`,
     );
   const [kernelH, kernelW] = [weight.dim(2), weight.dim(3)];
   const outH = Math.floor((x.dim(2) + padding[0] + padding[2] - kernelH) / stride) + 1;
@@ -39,13 +45,36 @@ export function conv2d(x: Tensor, weight: Tensor, bias_O: Tensor | null, options
       kernel_shape: { kind: 'ints', value: [kernelH, kernelW] },
       strides: { kind: 'ints', value: [stride, stride] },
       pads: { kind: 'ints', value: padding },
+      ...(groups > 1 && { group: { kind: 'int', value: groups } }),
     },
-    vjp: ([dy]) => [
-      inputGradient(dy!, x, weight, stride, padding),
-      weightGradient(dy!, x, weight, stride, padding),
-      ...(bias_O ? [reduceSum(dy!, [0, 2, 3])] : []),
-    ],
+    vjp: ([dy]) => {
+      const parts = groupsOf(dy!, x, weight, groups);
+      return [
+        joined(
+          parts.map((part) => inputGradient(part.dy, part.x, part.weight, stride, padding)),
+          1,
+        ),
+        joined(
+          parts.map((part) => weightGradient(part.dy, part.x, part.weight, stride, padding)),
+          0,
+        ),
+        ...(bias_O ? [reduceSum(dy!, [0, 2, 3])] : []),
+      ];
+    },
   });
+}
+
+/** Each group's share: a grouped convolution is so many plain ones side by side. */
+function groupsOf(dy: Tensor, x: Tensor, weight: Tensor, groups: number): { dy: Tensor; x: Tensor; weight: Tensor }[] {
+  if (groups === 1) return [{ dy, x, weight }];
+  const pieces = (tensor: Tensor, axis: number) =>
+    split(tensor, new Array<number>(groups).fill(tensor.dim(axis) / groups), axis);
+  const [dys, xs, weights] = [pieces(dy, 1), pieces(x, 1), pieces(weight, 0)];
+  return dys.map((part, group) => ({ dy: part, x: xs[group]!, weight: weights[group]! }));
+}
+
+function joined(parts: readonly Tensor[], axis: number): Tensor {
+  return parts.length === 1 ? parts[0]! : concat([...parts], axis);
 }
 
 function inputGradient(dy: Tensor, x: Tensor, weight: Tensor, stride: number, padding: Padding): Tensor {
@@ -185,4 +214,45 @@ export function averagePool(x: Tensor, window: number): Tensor {
     },
     vjp: ([dy]) => [upsampleNearest(mul(dy!, 1 / window ** 2), window)],
   });
+}
+
+export interface MaxPoolOptions {
+  /** Default: the window, so that windows do not overlap. */
+  stride?: number;
+  /** Border around the image that never wins: [top, left, bottom, right]. Default none. */
+  padding?: Padding;
+}
+
+/**
+ * Maximum over windows of x_BCHW. The gradient, for windows that do not overlap, is shared by equal maxima.
+ * @throws ShapeError when the windows leave the image, or on differentiating overlapping or padded windows.
+ */
+export function maxPool(x: Tensor, window: number, options: MaxPoolOptions = {}): Tensor {
+  const { stride = window, padding = [0, 0, 0, 0] } = options;
+  const [batch, channels, height, width] = [0, 1, 2, 3].map((axis) => x.dim(axis)) as [number, number, number, number];
+  const outH = Math.floor((height + padding[0] + padding[2] - window) / stride) + 1;
+  const outW = Math.floor((width + padding[1] + padding[3] - window) / stride) + 1;
+  if (outH < 1 || outW < 1)
+    throw new ShapeError(`maxPool: a window of ${window} is larger than the padded ${formatShape(x.shape)}`);
+  const y: Tensor = apply1({
+    op: 'MaxPool',
+    inputs: [x],
+    shape: [batch, channels, outH, outW],
+    dtype: 'float32',
+    attributes: {
+      kernel_shape: { kind: 'ints', value: [window, window] },
+      strides: { kind: 'ints', value: [stride, stride] },
+      pads: { kind: 'ints', value: padding },
+    },
+    vjp: ([dy]) => {
+      if (stride !== window || outH * window !== height || outW * window !== width)
+        throw new ShapeError(
+          `maxPool: gradient: expected ${formatShape(x.shape)} in whole windows of ${window} that do not overlap, got stride ${stride}; try averagePool`,
+        );
+      const wins = where(greater(upsampleNearest(y, window), x), mul(x, 0), add(mul(x, 0), 1));
+      const winners = mul(averagePool(wins, window), window ** 2);
+      return [mul(wins, upsampleNearest(div(dy!, winners), window))];
+    },
+  });
+  return y;
 }

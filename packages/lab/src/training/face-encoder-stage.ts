@@ -1,36 +1,13 @@
 import { faceCnn, type ModelConfig, modelScopes } from '@unif2ace/core';
-import {
-  abs,
-  add,
-  exp,
-  FlatState,
-  float32,
-  input,
-  linear,
-  log,
-  maximum,
-  mul,
-  neg,
-  ParamScope,
-  Philox,
-  type Runtime,
-  reduceMean,
-  sub,
-  type Tensor,
-} from '@unif2ace/graph';
+import { FlatState, float32, input, linear, ParamScope, Philox, type Runtime } from '@unif2ace/graph';
 import { type Attributes, attributeNames, unspokenAttributes } from '../data/grammar/attributes.ts';
+import { binaryCrossEntropy } from './binary-cross-entropy.ts';
 import { FaceOrder, type Faces, facePixels } from './face-batches.ts';
 import { trainLoop } from './loop.ts';
 import type { StageContext } from './stage.ts';
 import { TrainGraph } from './train-graph.ts';
 
 const learnt = attributeNames.filter((name) => !unspokenAttributes.includes(name));
-
-/** Mean binary cross-entropy of logits: softplus(l) − y·l. */
-function binaryCrossEntropy(logits: Tensor, labels: Tensor): Tensor {
-  const softplus = add(maximum(logits, 0), log(add(exp(neg(abs(logits))), 1)));
-  return reduceMean(sub(softplus, mul(labels, logits)));
-}
 
 /**
  * Trains the face encoder to tell the spoken attributes of training identities; the classifier on top is thrown away,

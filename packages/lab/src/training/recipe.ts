@@ -27,6 +27,7 @@ export interface ModelStage extends LoopSettings {
 
 /** A whole training run: what is trained on which data for how long. A recipe file documents itself by its docstring. */
 export interface Recipe {
+  kind: 'model';
   name: string;
   seed: number;
   /** Tokens of the text tokenizer that is trained on the grammar's captions and questions. */

@@ -49,6 +49,7 @@ const stage = { steps: 3, learningRate: 1e-3, warmupSteps: 1, weightDecay: 0.01,
 
 function tinyRecipe(changes: Partial<Recipe> = {}): Recipe {
   return {
+    kind: 'model',
     name: 'tiny',
     seed: 3,
     textVocabSize: 400,

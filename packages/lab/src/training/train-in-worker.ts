@@ -8,23 +8,29 @@ export interface WorkerRun {
   options: Omit<RunOptions, 'onEvent' | 'signal' | 'runtime'>;
 }
 
+export interface TrainResult {
+  recipeKind: 'model' | 'attributes';
+  /** Figures on test identities, where the recipe measures some. */
+  scores: Record<string, number>;
+}
+
 export type WorkerMessage =
   | { kind: 'event'; event: TrainEvent }
-  | { kind: 'done' }
+  | ({ kind: 'done' } & TrainResult)
   | { kind: 'failed'; message: string };
 
 /**
  * Trains a recipe in a thread of its own, so that progress, signals and other work go on meanwhile. An abort ends the run
  * after the current step. @throws TrainError with the thread's message.
  */
-export function trainInWorker(run: WorkerRun, onEvent: OnTrainEvent, signal?: AbortSignal): Promise<void> {
+export function trainInWorker(run: WorkerRun, onEvent: OnTrainEvent, signal?: AbortSignal): Promise<TrainResult> {
   const worker = startWorker('train-worker', import.meta.url, run);
   const stop = () => worker.postMessage('stop');
   signal?.addEventListener('abort', stop, { once: true });
-  return new Promise<void>((resolve, reject) => {
+  return new Promise<TrainResult>((resolve, reject) => {
     worker.on('message', (message: WorkerMessage) => {
       if (message.kind === 'event') onEvent(message.event);
-      else if (message.kind === 'done') resolve();
+      else if (message.kind === 'done') resolve({ recipeKind: message.recipeKind, scores: message.scores });
       else reject(new TrainError(message.message));
     });
     worker.on('error', (error) => reject(new TrainError(`train: the training thread died: ${error.message}`)));

@@ -1,4 +1,7 @@
+import type { Split } from '../celeba.ts';
 import type { StatedAttributes } from '../grammar/attributes.ts';
+
+export type { Split } from '../celeba.ts';
 
 // What flows through the data pipeline: photo (a file of a source) → face (one person in it) → record (a finished row).
 
@@ -25,6 +28,8 @@ export interface SourcePhoto {
   ageYears?: number;
   /** A description that comes with the photo. */
   caption?: string;
+  /** One face, already in the training frame (CelebA's aligned files): it is kept even where the detector misses it. */
+  aligned?: boolean;
 }
 
 /** Something that could not be used; the run goes on. */
@@ -34,6 +39,8 @@ export interface Rejection {
   stage: StageName;
   /** One line: what was expected, what was got. */
   reason: string;
+  /** Left out on purpose (a duplicate, someone who opted out, a child), not for a fault. */
+  wanted?: true;
 }
 
 export const stageNames = [
@@ -59,8 +66,6 @@ export interface Point {
   x: number;
   y: number;
 }
-
-export type Split = 'train' | 'validation' | 'test';
 
 export interface FactSource {
   /** `label`: from the source; `classifier`: from our classifier, with its calibrated probability of being true. */
@@ -101,8 +106,10 @@ export interface DatasetRecord {
   landmarks: Point[];
   facts: StatedAttributes;
   factSources: Record<string, FactSource>;
-  /** Several wordings; the first is the main one. */
+  /** Full descriptions in several wordings; the first is the main one. */
   captions: string[];
+  /** Shorter ones, as people write them to have a face drawn. */
+  prompts: string[];
   questions: RecordQuestion[];
 }
 
@@ -110,6 +117,8 @@ export interface DatasetRecord {
 export interface Captioner {
   /** Name and version; part of the key under which results are kept. */
   readonly version: string;
+  /** Faces to be asked about at once; 1 where waiting gains nothing. Default 1. */
+  readonly concurrency?: number;
   caption(face: FaceToDescribe, signal?: AbortSignal): Promise<string[]>;
   /** Corrects and enriches captions by the facts (paper §5, second prompt). */
   refine(face: FaceToDescribe, captions: readonly string[], signal?: AbortSignal): Promise<string[]>;

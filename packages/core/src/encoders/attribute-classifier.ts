@@ -1,0 +1,40 @@
+import { buildModel, input, linear, type OnnxModel, ParamScope, sigmoid, type Tensor } from '@unif2ace/graph';
+import { z } from 'zod';
+import { FaceCnnConfig, faceCnn } from './face-cnn.ts';
+
+// B batch, S edge in pixels, F embedding width, A attributes
+
+/** A network that tells attributes of an aligned face with calibrated probabilities. */
+export const AttributeClassifierConfig = z.strictObject({
+  format: z.literal('unif2ace-attributes-1'),
+  name: z.string().min(1),
+  encoder: FaceCnnConfig,
+  /** Order of the outputs. */
+  attributes: z.array(z.string().min(1)).min(1),
+});
+export type AttributeClassifierConfig = z.infer<typeof AttributeClassifierConfig>;
+
+/** Pixels [B, 3, S, S] in −1..1 → logits [B, A]. */
+export function attributeLogits(scope: ParamScope, config: AttributeClassifierConfig, pixels_BCHW: Tensor): Tensor {
+  const { face_BF } = faceCnn(scope.at('encoder'), config.encoder, pixels_BCHW);
+  const head = scope.at('head');
+  const { width } = config.encoder;
+  const init = { kind: 'fanInUniform' as const, fanIn: width };
+  return linear(
+    face_BF,
+    head.param('weight', [config.attributes.length, width], init),
+    head.param('bias', [config.attributes.length], init),
+  );
+}
+
+/** pixels [B, 3, S, S] → probabilities [B, A]. */
+export function attributeModel(
+  config: AttributeClassifierConfig,
+  weights: ReadonlyMap<string, Float32Array>,
+  batch: number,
+): OnnxModel {
+  const { imageSize } = config.encoder;
+  const pixels = input('pixels', [batch, 3, imageSize, imageSize]);
+  const probabilities = sigmoid(attributeLogits(new ParamScope(), config, pixels));
+  return buildModel({ probabilities }, { name: 'attributes', parameters: weights });
+}

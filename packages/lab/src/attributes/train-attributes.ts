@@ -1,0 +1,170 @@
+import { type AttributeClassifierConfig, attributeLogits, attributeModel } from '@unif2ace/core';
+import { saveAttributeClassifier } from '@unif2ace/core/node';
+import { buildModel, FlatState, float32, input, ParamScope, Philox, type Runtime } from '@unif2ace/graph';
+import { directRuntime } from '@unif2ace/graph/node';
+import { type FaceRecord, loadFaces, readCelebA, type Split } from '../data/celeba.ts';
+import { type Attributes, attributeNames, type CelebaName } from '../data/grammar/attributes.ts';
+import { areaUnderRoc, calibrationError, plattScaling } from '../evaluation/ranking.ts';
+import { binaryCrossEntropy } from '../training/binary-cross-entropy.ts';
+import { type OnTrainEvent, TrainError } from '../training/events.ts';
+import { FaceOrder, facePixels } from '../training/face-batches.ts';
+import { type LoopSettings, trainLoop } from '../training/loop.ts';
+import { TrainGraph } from '../training/train-graph.ts';
+import { type Augmentation, augmentedPixels } from './augment.ts';
+
+/** Training of the attribute classifier on CelebA's training identities. */
+export interface AttributeRecipe {
+  kind: 'attributes';
+  name: string;
+  seed: number;
+  config: AttributeClassifierConfig;
+  training: LoopSettings & { batch: number };
+  augmentation: Augmentation;
+}
+
+/** Figures on test identities. */
+export interface AttributeScore {
+  meanAreaUnderRoc: number;
+  meanCalibrationError: number;
+  areaUnderRoc: Record<string, number>;
+}
+
+const evaluationBatch = 64;
+
+/**
+ * Trains, calibrates on the validation identities (Platt, folded into the head) and measures on the test identities, then
+ * writes the classifier to `out`. @throws DataError, TrainError
+ */
+export async function trainAttributes(
+  recipe: AttributeRecipe,
+  options: { out: string; dataFolder: string; onEvent: OnTrainEvent; signal?: AbortSignal; runtime?: Runtime },
+): Promise<AttributeScore> {
+  const { config, augmentation } = recipe;
+  const runtime = options.runtime ?? directRuntime();
+  const records = await readCelebA(options.dataFolder);
+  const of = (split: Split) => records.filter((record) => record.split === split);
+  const [train, validation, test] = [of('train'), of('validation'), of('test')];
+  for (const [name, part] of Object.entries({ train, validation, test }))
+    if (part.length === 0)
+      throw new TrainError(`train: expected ${name} identities in ${options.dataFolder}, got none; try more faces`);
+  const loadedSize = config.encoder.imageSize + 2 * augmentation.shiftPixels;
+  options.onEvent({ kind: 'stage', name: 'data', detail: `${train.length} faces of training identities` });
+  const faces = { size: loadedSize, data: await loadFaces(train, loadedSize) };
+
+  const { batch } = recipe.training;
+  const root = new ParamScope();
+  const { imageSize } = config.encoder;
+  const logits = attributeLogits(root, config, input('pixels', [batch, 3, imageSize, imageSize]));
+  const loss = binaryCrossEntropy(logits, input('labels', [batch, config.attributes.length]));
+  const state = new FlatState(root.specs()).initialize(recipe.seed);
+  const graph = await TrainGraph.compile(loss, {}, root, state, { runtime });
+  const random = new Philox(recipe.seed, 1);
+  const order = new FaceOrder([...train.keys()], random);
+  await trainLoop({
+    stage: 'attributes',
+    onEvent: options.onEvent,
+    ...(options.signal && { signal: options.signal }),
+    graph,
+    settings: recipe.training,
+    tokensPerStep: batch,
+    metrics: () => ({}),
+    batch: () => {
+      const chosen = order.next(batch);
+      const truth = chosen.flatMap((face) => labelsOf(train[face]!.attributes, config));
+      return {
+        pixels: augmentedPixels(faces, chosen, imageSize, augmentation, random),
+        labels: float32(Float32Array.from(truth), [batch, config.attributes.length]),
+      };
+    },
+  });
+  await graph.release();
+
+  const weights = new Map(state.specs.map((spec) => [spec.name, Float32Array.from(state.param(spec.name))]));
+  await calibrate(config, weights, validation, runtime);
+  const score = await evaluate(config, weights, test, runtime);
+  await saveAttributeClassifier(options.out, config, weights);
+  options.onEvent({ kind: 'stage', name: 'done', detail: options.out });
+  return score;
+}
+
+function labelsOf(attributes: Attributes, config: AttributeClassifierConfig): number[] {
+  return config.attributes.map((name) => Number(attributes[name as CelebaName]));
+}
+
+/** Output [N, A] of a graph over all faces of the records, centred. */
+async function outputs(
+  config: AttributeClassifierConfig,
+  weights: ReadonlyMap<string, Float32Array>,
+  records: readonly FaceRecord[],
+  runtime: Runtime,
+  output: 'logits' | 'probabilities',
+): Promise<Float32Array[]> {
+  const { imageSize } = config.encoder;
+  const pixels = input('pixels', [evaluationBatch, 3, imageSize, imageSize]);
+  const model =
+    output === 'probabilities'
+      ? attributeModel(config, weights, evaluationBatch)
+      : buildModel({ logits: attributeLogits(new ParamScope(), config, pixels) }, { parameters: weights });
+  const session = await runtime.createSession(model);
+  const faces = { size: imageSize, data: await loadFaces(records, imageSize) };
+  const rows: Float32Array[] = [];
+  const width = config.attributes.length;
+  for (let first = 0; first < records.length; first += evaluationBatch) {
+    const chosen = Array.from({ length: evaluationBatch }, (_, i) => Math.min(first + i, records.length - 1));
+    const result = await session.run({ pixels: facePixels(faces, chosen, []) });
+    const data = result[output]!.data as Float32Array;
+    for (let i = 0; i < evaluationBatch && first + i < records.length; i++)
+      rows.push(data.slice(i * width, (i + 1) * width));
+  }
+  await session.release();
+  return rows;
+}
+
+/** Folds Platt's slope and offset of each attribute into the head. */
+async function calibrate(
+  config: AttributeClassifierConfig,
+  weights: Map<string, Float32Array>,
+  validation: readonly FaceRecord[],
+  runtime: Runtime,
+): Promise<void> {
+  const logits = await outputs(config, weights, validation, runtime, 'logits');
+  const [weight, bias] = [weights.get('head.weight')!, weights.get('head.bias')!];
+  const { width } = config.encoder;
+  config.attributes.forEach((name, a) => {
+    const truth = validation.map(({ attributes }) => attributes[name as CelebaName]);
+    const { slope, offset } = plattScaling(
+      logits.map((row) => row[a]!),
+      truth,
+    );
+    // few examples could turn the sign round; the ranking is the network's
+    const kept = Math.max(0.1, slope);
+    for (let i = a * width; i < (a + 1) * width; i++) weight[i]! *= kept;
+    bias[a] = kept * bias[a]! + offset;
+  });
+}
+
+async function evaluate(
+  config: AttributeClassifierConfig,
+  weights: ReadonlyMap<string, Float32Array>,
+  test: readonly FaceRecord[],
+  runtime: Runtime,
+): Promise<AttributeScore> {
+  const rows = await outputs(config, weights, test, runtime, 'probabilities');
+  const areas: Record<string, number> = {};
+  let errors = 0;
+  config.attributes.forEach((name, a) => {
+    const scores = rows.map((row) => row[a]!);
+    const truth = test.map(({ attributes }) => attributes[name as CelebaName]);
+    areas[name] = areaUnderRoc(scores, truth);
+    errors += calibrationError(scores, truth) / config.attributes.length;
+  });
+  const values = Object.values(areas).filter((area) => !Number.isNaN(area));
+  return {
+    meanAreaUnderRoc: values.reduce((a, b) => a + b, 0) / values.length,
+    meanCalibrationError: errors,
+    areaUnderRoc: areas,
+  };
+}
+
+/** CelebA's labels that may be put into words. */
+export const classifiedAttributes = attributeNames.filter((name) => name !== 'Attractive' && name !== 'Pale_Skin');

@@ -1,0 +1,58 @@
+import { mkdir } from 'node:fs/promises';
+import { open, type RootDatabase } from 'lmdb';
+import { DataError } from '../celeba.ts';
+import type { ResultStore } from '../llm/endpoint.ts';
+
+export const tables = ['files', 'photos', 'attributes', 'captions', 'questions', 'llm'] as const;
+export type TableName = (typeof tables)[number];
+
+/**
+ * Results of stages by key. A result is written once: what is there stays, since its key says what it was made of. When
+ * `put` resolves, a killed process does not lose it.
+ */
+export interface BuildStore {
+  get(table: TableName, key: string): Promise<unknown>;
+  has(table: TableName, key: string): Promise<boolean>;
+  put(table: TableName, entries: readonly (readonly [key: string, value: unknown])[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The embedded store: LMDB in a folder, for one host (several processes may share it). */
+export async function openLmdbStore(folder: string): Promise<BuildStore> {
+  let root: RootDatabase;
+  try {
+    await mkdir(folder, { recursive: true });
+    root = open({ path: folder, maxDbs: tables.length, noMemInit: true, mapSize: 2 ** 30 });
+  } catch (error) {
+    throw new DataError(
+      `data: expected a folder for intermediate results at ${folder}, got ${(error as Error).message}; try another --out`,
+    );
+  }
+  const databases = Object.fromEntries(tables.map((name) => [name, root.openDB<unknown, string>({ name })]));
+  const tableOf = (name: TableName) => databases[name]!;
+  return {
+    get: async (table, key) => tableOf(table).get(key),
+    has: async (table, key) => tableOf(table).doesExist(key),
+    put: async (table, entries) => {
+      const database = tableOf(table);
+      await root
+        .transaction(() => {
+          for (const [key, value] of entries) if (!database.doesExist(key)) database.put(key, value);
+        })
+        .catch((error: Error) => {
+          throw new DataError(
+            `data: expected room for intermediate results in ${folder}, got ${error.message}; try to free space, then run again`,
+          );
+        });
+    },
+    close: () => root.close(),
+  };
+}
+
+/** The part of a store that keeps an endpoint's answers. */
+export function resultStoreOf(store: BuildStore): ResultStore {
+  return {
+    get: (key) => store.get('llm', key),
+    put: (key, value) => store.put('llm', [[key, value]]),
+  };
+}

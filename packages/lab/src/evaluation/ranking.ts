@@ -1,0 +1,62 @@
+/**
+ * Area under the ROC curve: the chance that a positive scores above a negative, ties counting one half (Mann-Whitney).
+ * NaN when there are no positives or no negatives.
+ */
+export function areaUnderRoc(scores: ArrayLike<number>, positives: readonly boolean[]): number {
+  const order = Array.from(positives.keys()).sort((a, b) => scores[a]! - scores[b]!);
+  let rankSum = 0;
+  for (let start = 0; start < order.length; ) {
+    let end = start + 1;
+    while (end < order.length && scores[order[end]!] === scores[order[start]!]) end++;
+    // equal scores share the mean of their ranks, which begin at 1
+    for (let i = start; i < end; i++) if (positives[order[i]!]) rankSum += (start + end + 1) / 2;
+    start = end;
+  }
+  const count = positives.filter(Boolean).length;
+  const others = positives.length - count;
+  return (rankSum - (count * (count + 1)) / 2) / (count * others);
+}
+
+/** Expected calibration error: |share of positives − mean probability| over equal-width bins, weighted by their size. */
+export function calibrationError(probabilities: ArrayLike<number>, positives: readonly boolean[], bins = 10): number {
+  const sums = Array.from({ length: bins }, () => ({ probability: 0, positives: 0 }));
+  positives.forEach((positive, i) => {
+    const bin = sums[Math.min(bins - 1, Math.floor(probabilities[i]! * bins))]!;
+    bin.probability += probabilities[i]!;
+    bin.positives += Number(positive);
+  });
+  return sums.reduce((sum, bin) => sum + Math.abs(bin.positives - bin.probability), 0) / positives.length;
+}
+
+/**
+ * Platt's scaling: slope and offset such that sigmoid(slope·logit + offset) is the probability that fits best, by
+ * Newton's method on the log-likelihood with his smoothed targets (Platt 1999; Lin, Lin & Weng 2007).
+ */
+export function plattScaling(
+  logits: ArrayLike<number>,
+  positives: readonly boolean[],
+): { slope: number; offset: number } {
+  const count = positives.filter(Boolean).length;
+  const high = (count + 1) / (count + 2);
+  const low = 1 / (positives.length - count + 2);
+  let [slope, offset] = [1, 0];
+  for (let round = 0; round < 50; round++) {
+    let [ga, gb, haa, hab, hbb] = [0, 0, 1e-9, 0, 1e-9];
+    positives.forEach((positive, i) => {
+      const x = logits[i]!;
+      const p = 1 / (1 + Math.exp(-(slope * x + offset)));
+      const [error, curvature] = [p - (positive ? high : low), p * (1 - p)];
+      ga += error * x;
+      gb += error;
+      haa += curvature * x * x;
+      hab += curvature * x;
+      hbb += curvature;
+    });
+    const determinant = haa * hbb - hab * hab;
+    const [da, db] = [(hbb * ga - hab * gb) / determinant, (haa * gb - hab * ga) / determinant];
+    slope -= da;
+    offset -= db;
+    if (Math.abs(da) + Math.abs(db) < 1e-9) break;
+  }
+  return { slope, offset };
+}
