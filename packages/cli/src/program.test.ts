@@ -4,8 +4,19 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { encodePng, layoutOf, MagvitConfig, ModelConfig, pixelImage, psnr, readGeneration } from '@unif2ace/core';
-import { decodeImage, saveModel } from '@unif2ace/core/node';
+import {
+  alignFace,
+  crop,
+  encodePng,
+  type FaceLandmarks,
+  layoutOf,
+  MagvitConfig,
+  ModelConfig,
+  pixelImage,
+  psnr,
+  readGeneration,
+} from '@unif2ace/core';
+import { decodeImage, faceApiFolder, saveModel } from '@unif2ace/core/node';
 import { initialize, Philox, sizeOf } from '@unif2ace/graph';
 import { directRuntime } from '@unif2ace/graph/node';
 import { trainBpe } from '@unif2ace/lab';
@@ -18,6 +29,9 @@ import { tour } from './tour.ts';
 let home: string;
 let cwd: string;
 let controller: AbortController;
+/** PNG files: a face, and two faces of which the right one is the larger. */
+let face: Uint8Array;
+let pair: Uint8Array;
 
 /** A model with random weights, small enough for a test. */
 async function saveTinyModel(folder: string): Promise<void> {
@@ -109,12 +123,15 @@ const lines = (text: string): string[] => text.split('\n').slice(0, -1);
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'unif2ace-cli-'));
   await saveTinyModel(join(home, 'weights', 'tiny'));
+  const group = await decodeImage(join(faceApiFolder(), 'demo/sample1.jpg'));
+  face = encodePng(crop(group, 340, 280, 330, 400));
+  pair = encodePng(crop(group, 340, 280, 750, 430));
 });
 afterAll(() => rm(home, { recursive: true, force: true }));
 beforeEach(async () => {
   cwd = await mkdtemp(join(home, 'work-'));
   controller = new AbortController();
-  await writeFile(join(cwd, 'photo.png'), encodePng(gradient(20, 16)));
+  await writeFile(join(cwd, 'photo.png'), face);
 });
 
 describe('generate', () => {
@@ -256,15 +273,51 @@ describe('describe, ask, reconstruct', () => {
     }
   });
 
-  it('reconstruct writes the picture whose PSNR it prints', async () => {
+  it('reconstruct writes the picture whose PSNR it prints, against the aligned face', async () => {
     const outcome = await unif2ace('reconstruct', 'photo.png', '--out', 'r.png', '--json', ...tiny);
     const document = JSON.parse(outcome.stdout);
     expect(document).toMatchObject({ image: 'photo.png', out: join(cwd, 'r.png'), width: 8, height: 8 });
-    // an 8×8 input is its own crop, so the PSNR follows from the two files alone
-    await writeFile(join(cwd, 'small.png'), encodePng(gradient(8, 8)));
-    const small = await unif2ace('reconstruct', 'small.png', '--out', 's.png', '--json', ...tiny);
-    const written = await decodeImage(join(cwd, 's.png'));
-    expect(JSON.parse(small.stdout).psnrDb).toBeCloseTo(psnr(gradient(8, 8), written), 3);
+    const points = Object.values(document.face.landmarks) as unknown as FaceLandmarks;
+    const aligned = alignFace(await decodeImage(join(cwd, 'photo.png')), points, 8);
+    const written = await decodeImage(join(cwd, 'r.png'));
+    // the document rounds the landmarks to a tenth of a pixel
+    expect(Math.abs(document.psnrDb - psnr(aligned, written))).toBeLessThan(0.05);
+  });
+
+  it('say which face they looked at; --face takes another', async () => {
+    await writeFile(join(cwd, 'pair.png'), pair);
+    const look = async (...args: string[]) =>
+      JSON.parse((await unif2ace('describe', 'pair.png', '--json', ...args, ...tiny)).stdout).face;
+    const [largest, second] = [await look(), await look('--face', '2')];
+    expect(largest).toMatchObject({ index: 1, of: 2, score: expect.any(Number) });
+    expect(second).toMatchObject({ index: 2, of: 2 });
+    expect(largest.box.x).toBeGreaterThan(second.box.x);
+    expect(largest.box.width * largest.box.height).toBeGreaterThan(second.box.width * second.box.height);
+    expect(Object.keys(second.landmarks)).toEqual(['rightEye', 'leftEye', 'nose', 'rightMouth', 'leftMouth']);
+    expect(await look('--face', '1')).toEqual(largest);
+    const plain = await unif2ace('ask', 'pair.png', 'Who?', '--device', 'cpu', ...tiny);
+    expect(plain.stderr).toBe('pair.png: 2 faces, the largest is taken; --face 2 takes the next\n');
+    expect((await unif2ace('ask', 'pair.png', 'Who?', '--face', '2', '--device', 'cpu', ...tiny)).stderr).toBe('');
+  });
+
+  it('fail in one line without a face, or without that many', async () => {
+    await writeFile(join(cwd, 'none.png'), encodePng(gradient(60, 40)));
+    for (const args of [
+      ['describe', 'none.png'],
+      ['ask', 'none.png', 'Who?'],
+      ['reconstruct', 'none.png', '--out', 'r.png'],
+    ])
+      expect(await unif2ace(...args, '--device', 'cpu', ...tiny)).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: 'none.png: expected a face, got none; try a photo where the face is larger\n',
+      });
+    expect(await unif2ace('describe', 'photo.png', '--face', '3', '--device', 'cpu', ...tiny)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'photo.png: expected face 1, the only one, got face 3; try face 1, the largest\n',
+    });
+    expect((await readdir(cwd)).sort()).toEqual(['none.png', 'photo.png']);
   });
 });
 
@@ -323,6 +376,11 @@ describe('usage errors give code 2 and one line', () => {
     ],
     ['hexadecimal', ['generate', 'x', '--scale', '0x10'], /--scale: expected/],
     ['unknown device', ['describe', 'photo.png', '--device', 'gpu'], /--device: expected auto or cpu, got "gpu"/],
+    [
+      'no face number',
+      ['ask', 'photo.png', 'Who?', '--face', '0'],
+      /--face: expected a whole number from 1 to 1,000, got "0"/,
+    ],
     ['no PNG', ['generate', 'x', '--out', 'a.jpg'], /--out: expected a \.png file or a folder, got "a.jpg"/],
     [
       'one file for two images',

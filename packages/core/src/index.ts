@@ -10,7 +10,7 @@ export * from './backbone/phi.ts';
 export * from './backbone/unified.ts';
 export * from './checkpoint/safetensors.ts';
 export * from './detection/align.ts';
-export * from './detection/boxes.ts';
+export type { BoxNetwork, BoxOptions, ScoredBox, View } from './detection/boxes.ts';
 export * from './detection/choose.ts';
 export * from './detection/detector.ts';
 export * from './detection/face-api.ts';

@@ -27,7 +27,7 @@ export interface BoxOptions {
 
 /** A network that finds boxes of faces in a square picture. */
 export interface BoxNetwork {
-  readonly defaults: BoxOptions;
+  readonly options: BoxOptions;
   /** Input `pixels` [1, 3, S, S]. */
   model(side: number): OnnxModel;
   /** RGB bytes to what the network reads, [3, S, S]. */
@@ -57,13 +57,11 @@ export function sigmoid(x: number): number {
 export class BoxFinder {
   readonly #runtime: Runtime;
   readonly #network: BoxNetwork;
-  readonly #options: BoxOptions;
   readonly #sessions = new Map<number, Promise<Session>>();
 
-  constructor(runtime: Runtime, network: BoxNetwork, options: Partial<BoxOptions> = {}) {
+  constructor(runtime: Runtime, network: BoxNetwork) {
     this.#runtime = runtime;
     this.#network = network;
-    this.#options = { ...network.defaults, ...options };
   }
 
   #session(side: number): Promise<Session> {
@@ -76,14 +74,12 @@ export class BoxFinder {
 
   /** Boxes in pixels of the photo, highest score first. */
   async find(photo: PixelImage): Promise<ScoredBox[]> {
-    const { views, minScore, maxOverlap } = this.#options;
+    const { views, minScore, maxOverlap } = this.#network.options;
     const all: ScoredBox[] = [];
     for (const { side, fill } of views) {
       const small = fitLongerSide(photo, Math.round(side * fill));
-      const [left, top] = [small.width, small.height].map((size) => (fill < 1 ? Math.floor((side - size) / 2) : 0)) as [
-        number,
-        number,
-      ];
+      const margin = (size: number) => (fill < 1 ? Math.floor((side - size) / 2) : 0);
+      const [left, top] = [margin(small.width), margin(small.height)];
       const square = padded(small, side, side, left, top);
       const pixels = float32(this.#network.normalize(square), [1, 3, side, side]);
       const outputs = await (await this.#session(side)).run({ pixels });

@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { Runtime } from '@unif2ace/graph';
-import type { BoxOptions } from './boxes.ts';
 import { type FaceDetector, FaceError } from './detector.ts';
 import { faceApiDetector } from './face-api.ts';
 import { ssdMobilenet } from './ssd-mobilenet.ts';
@@ -33,21 +32,24 @@ export async function readFaceApiWeights(name: string): Promise<Map<string, Weig
   return readTfjsWeights(name, JSON.parse(manifest!.toString('utf8')), bytes!);
 }
 
-export interface FaceDetectorOptions extends Partial<BoxOptions> {
-  /** `ssd` (default) finds more and places boxes better; `tiny` takes a fraction of its time. */
+export interface FaceDetectorOptions {
+  /**
+   * `ssd` (default) places boxes better and finds more in group photos; `tiny` takes a quarter of its time and a tenth of
+   * its memory.
+   */
   network?: 'ssd' | 'tiny';
 }
 
 /** The detector that needs nothing but the installed packages. @throws FaceError when its weights cannot be read. */
-export async function openFaceDetector(runtime: Runtime, options: FaceDetectorOptions = {}): Promise<FaceDetector> {
-  const { network = 'ssd', ...boxOptions } = options;
-  const [boxes, landmarks] = await Promise.all([
-    readFaceApiWeights(network === 'ssd' ? 'ssd_mobilenetv1_model' : 'tiny_face_detector_model'),
-    readFaceApiWeights('face_landmark_68_model'),
-  ]);
-  return faceApiDetector(
-    runtime,
-    { boxes: network === 'ssd' ? ssdMobilenet(boxes) : tinyFace(boxes), landmarks },
-    boxOptions,
-  );
+export async function openFaceDetector(
+  runtime: Runtime,
+  { network = 'ssd' }: FaceDetectorOptions = {},
+): Promise<FaceDetector> {
+  const tiny = await readFaceApiWeights('tiny_face_detector_model');
+  const landmarks = await readFaceApiWeights('face_landmark_68_model');
+  if (network === 'tiny') return faceApiDetector(runtime, { boxes: [tinyFace(tiny)], landmarks });
+  const ssd = ssdMobilenet(await readFaceApiWeights('ssd_mobilenetv1_model'));
+  // crops cut at chin and forehead, which the first misses, it finds in a small view
+  const closeUp = tinyFace(tiny, { views: [{ side: 96, fill: 1 }] });
+  return faceApiDetector(runtime, { boxes: [ssd, closeUp], landmarks });
 }

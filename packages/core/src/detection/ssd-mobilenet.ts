@@ -11,7 +11,7 @@ import {
   type Tensor,
   transpose,
 } from '@unif2ace/graph';
-import { type BoxNetwork, normalized, type ScoredBox, sigmoid } from './boxes.ts';
+import { type BoxNetwork, type BoxOptions, normalized, type ScoredBox, sigmoid } from './boxes.ts';
 import { FaceError } from './detector.ts';
 import { samePadding } from './separable.ts';
 import type { Weight } from './tfjs-weights.ts';
@@ -30,19 +30,21 @@ const [centreScale, sizeScale] = [10, 5];
 
 /**
  * The SSD face detector of face-api.js (MobileNet v1 at 512×512, six levels of boxes; trained on WIDER FACE; 5.6 MB, weights
- * MIT). It always sees 512×512 pixels.
+ * MIT). Every view is 512×512 pixels.
+ * @throws FaceError when a tensor is missing.
  */
-export function ssdMobilenet(weights: ReadonlyMap<string, Weight>): BoxNetwork {
+export function ssdMobilenet(weights: ReadonlyMap<string, Weight>, options: Partial<BoxOptions> = {}): BoxNetwork {
   const anchors = valuesOf(weights, 'Output/extra_dim').data;
   return {
-    defaults: {
+    options: {
       // the second view is for faces that fill the photo
       views: [
         { side, fill: 1 },
         { side, fill: 0.4 },
       ],
-      minScore: 0.4,
+      minScore: 0.5,
       maxOverlap: 0.4,
+      ...options,
     },
     model: () => ssdModel(weights),
     normalize: (image) => normalized(image, [127.5, 127.5, 127.5], 127.5),

@@ -1,5 +1,5 @@
 import { buildModel, input, maximum, maxPool, mul, type OnnxModel, type Tensor } from '@unif2ace/graph';
-import { type BoxNetwork, normalized, type ScoredBox, sigmoid } from './boxes.ts';
+import { type BoxNetwork, type BoxOptions, normalized, type ScoredBox, sigmoid } from './boxes.ts';
 import { SeparableLayers } from './separable.ts';
 import type { Weight } from './tfjs-weights.ts';
 
@@ -22,9 +22,14 @@ const valuesPerAnchor = 5;
  * The tiny face detector of face-api.js (Tiny YOLOv2 with separable convolutions; 0.2 MB, weights MIT). Several times faster
  * than {@link ssdMobilenet} and less sure of tight crops and of turned faces. Sides are multiples of 32.
  */
-export function tinyFace(weights: ReadonlyMap<string, Weight>): BoxNetwork {
+export function tinyFace(weights: ReadonlyMap<string, Weight>, options: Partial<BoxOptions> = {}): BoxNetwork {
   return {
-    defaults: { views: [416, 160, 96].map((side) => ({ side, fill: 1 })), minScore: 0.5, maxOverlap: 0.3 },
+    options: {
+      views: [416, 160, 96].map((side) => ({ side, fill: 1 })),
+      minScore: 0.5,
+      maxOverlap: 0.3,
+      ...options,
+    },
     model: (side) => tinyFaceModel(weights, side),
     normalize: (image) => normalized(image, meanRgb, 255),
     decode: ({ cells }, side, minScore) => decodeCells(cells!.data as Float32Array, side / cellPixels, minScore),

@@ -35,8 +35,8 @@ export function answerSlots(
 }
 
 /**
- * Loss weights of one face's texts, 1 in all: the caption has one half, the questions share the other. In an answer the
- * first token, which decides it, counts as much as all that follow: those hardly depend on the face.
+ * Loss weights of one face's texts, 1 in all: the caption has a quarter, for much of it is chance, the questions share the
+ * rest. In an answer the first token, which decides it, counts as much as all that follow: those hardly depend on the face.
  */
 export function answerWeights(labels: readonly number[], slots: readonly number[]): number[] {
   let start = 0;
@@ -45,12 +45,13 @@ export function answerWeights(labels: readonly number[], slots: readonly number[
     start += room;
     const first = counted.indexOf(true);
     const count = counted.filter(Boolean).length;
-    if (slot === 0) return counted.map((counts) => Number(counts) / (count * (slots.length > 1 ? 2 : 1)));
-    const share = 0.5 / (slots.length - 1);
+    if (slot === 0) return counted.map((counts) => ((slots.length > 1 ? captionShare : 1) * Number(counts)) / count);
+    const share = (1 - captionShare) / (slots.length - 1);
     return counted.map((counts, i) => (counts ? (share / 2) * (i === first ? 1 : 1 / (count - 1)) : 0));
   });
 }
 
+const captionShare = 0.25;
 const maxCachedTexts = 20_000;
 
 /** Sequence with the loss weight of each target. */

@@ -67,6 +67,8 @@ export interface BuildSummary extends ExportSummary {
   perSecond: Partial<Record<StageName, number>>;
 }
 
+const itemsUnderWay = 128;
+
 /** A face that is kept, and the photo that it is in. */
 interface Kept {
   photo: SourcePhoto;
@@ -183,7 +185,7 @@ async function detect(
   const seenFaces = new NearDuplicates<string>();
   const kept: Kept[] = [];
   clock.start('detect', photos.length);
-  const worked = inOrder(photos, 4 * tools.workers.size, async (photo) => {
+  const worked = inOrder(photos, itemsUnderWay, async (photo) => {
     options.signal?.throwIfAborted();
     return { photo, ensured: await ensurePhoto(photo, tools) };
   });
@@ -245,7 +247,8 @@ async function* records(
   clock: StageClock,
 ): AsyncGenerator<DatasetRecord, void, undefined> {
   clock.start('caption', kept.length);
-  const concurrency = Math.max(tools.captioner.concurrency ?? 1, 4 * tools.workers.size);
+  // many under way share one write to the disk
+  const concurrency = tools.captioner.concurrency ?? itemsUnderWay;
   const described = inOrder(kept, concurrency, async (item) => {
     options.signal?.throwIfAborted();
     try {

@@ -111,7 +111,17 @@ describe('validation', () => {
 
   test('what the grammar writes is sound', async () => {
     const random = new Philox(2);
-    const names = ['Male', 'Smiling', 'Eyeglasses', 'Bangs', 'Goatee', 'Mustache', 'No_Beard', 'Talking', 'Happy'] as const;
+    const names = [
+      'Male',
+      'Smiling',
+      'Eyeglasses',
+      'Bangs',
+      'Goatee',
+      'Mustache',
+      'No_Beard',
+      'Talking',
+      'Happy',
+    ] as const;
     for (let seed = 0; seed < 200; seed++) {
       const labels = Object.fromEntries(names.map((name) => [name, random.uniform() < 0.5]));
       const { facts: known } = mergeFacts(labels, {});
@@ -129,9 +139,14 @@ describe('validation', () => {
 
 test('photos of one person are in one split, about one in ten in the test', () => {
   fc.assert(
-    fc.property(fc.string(), fc.string({ unit: 'grapheme-ascii', minLength: 8 }), fc.string({ unit: 'grapheme-ascii', minLength: 8 }), (person, a, b) => {
-      expect(splitOf('s', person, a)).toBe(splitOf('s', person, b));
-    }),
+    fc.property(
+      fc.string(),
+      fc.string({ unit: 'grapheme-ascii', minLength: 8 }),
+      fc.string({ unit: 'grapheme-ascii', minLength: 8 }),
+      (person, a, b) => {
+        expect(splitOf('s', person, a)).toBe(splitOf('s', person, b));
+      },
+    ),
   );
   const splits = Array.from({ length: 5000 }, (_, i) => splitOf('s', `person ${i}`, ''));
   expect(splits.filter((split) => split === 'test').length).toBeGreaterThan(400);

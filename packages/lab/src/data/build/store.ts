@@ -22,7 +22,7 @@ export async function openLmdbStore(folder: string): Promise<BuildStore> {
   let root: RootDatabase;
   try {
     await mkdir(folder, { recursive: true });
-    root = open({ path: folder, maxDbs: tables.length, noMemInit: true, mapSize: 2 ** 30 });
+    root = open({ path: folder, maxDbs: tables.length, noSubdir: false, noMemInit: true, mapSize: 2 ** 30 });
   } catch (error) {
     throw new DataError(
       `data: expected a folder for intermediate results at ${folder}, got ${(error as Error).message}; try another --out`,

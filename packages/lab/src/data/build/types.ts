@@ -117,7 +117,7 @@ export interface DatasetRecord {
 export interface Captioner {
   /** Name and version; part of the key under which results are kept. */
   readonly version: string;
-  /** Faces to be asked about at once; 1 where waiting gains nothing. Default 1. */
+  /** Faces to be asked about at once; default: enough to keep the store busy. */
   readonly concurrency?: number;
   caption(face: FaceToDescribe, signal?: AbortSignal): Promise<string[]>;
   /** Corrects and enriches captions by the facts (paper §5, second prompt). */

@@ -1,5 +1,6 @@
 import type { AttributeGroup } from '../grammar/vocabulary.ts';
 import type { AttributeStats } from './dataset-stats.ts';
+import { escapeHtml } from './escape-html.ts';
 
 /** A type of attributes with the sums over its attributes. */
 export interface TypeStats {
@@ -58,7 +59,7 @@ export function wheelArcs(types: readonly TypeStats[]): { groups: Arc[]; types: 
   return arcs;
 }
 
-const radii = { hole: 92, groups: 150, types: 232, label: 240 };
+const radii = { hole: 78, groups: 158, types: 236, label: 244 };
 const sizeUnits = 780;
 /** A label is left out where its line would touch the next one's. */
 const labelHeightUnits = 13;
@@ -84,7 +85,7 @@ function at(radius: number, turns: number): string {
  * Two-ring wheel of what captions state (paper figure 2), as an SVG element. Colors are the page's variables --group-0 to
  * --group-2, --surface and --text.
  */
-export function wheelSvg(types: readonly TypeStats[], escape: (text: string) => string): string {
+export function wheelSvg(types: readonly TypeStats[]): string {
   const arcs = wheelArcs(types);
   const total = types.reduce((sum, { stated }) => sum + stated, 0);
   const share = (stated: number) => `${((100 * stated) / total).toFixed(1)} %`;
@@ -96,7 +97,7 @@ export function wheelSvg(types: readonly TypeStats[], escape: (text: string) => 
   );
   const outer = arcs.types.map(
     ({ group, type, stated, startTurns, endTurns }, index) =>
-      `<path d="${ringPath(radii.groups, radii.types, startTurns, endTurns)}" fill="${color(group)}" fill-opacity="${index % 2 === 0 ? 0.62 : 0.42}"><title>${escape(type!)} (${group}): ${share(stated)}</title></path>`,
+      `<path d="${ringPath(radii.groups, radii.types, startTurns, endTurns)}" fill="${color(group)}" fill-opacity="${index % 2 === 0 ? 0.62 : 0.42}"><title>${escapeHtml(type!)} (${group}): ${share(stated)}</title></path>`,
   );
   const groupLabels = arcs.groups
     .filter(({ startTurns, endTurns }) => endTurns - startTurns > 0.07)
@@ -109,13 +110,13 @@ export function wheelSvg(types: readonly TypeStats[], escape: (text: string) => 
     `<title id="wheel-title">What captions state: ${arcs.types.length} attribute types in ${arcs.groups.length} groups</title>`,
     `<g stroke="var(--surface)" stroke-width="1.5">${inner.join('')}${outer.join('')}</g>`,
     `<g fill="#fff" font-weight="600" text-anchor="middle" dominant-baseline="central">${groupLabels.join('')}</g>`,
-    `<g fill="var(--text)" dominant-baseline="central">${typeLabels(arcs.types, escape).join('')}</g>`,
+    `<g fill="var(--text)" dominant-baseline="central">${typeLabels(arcs.types).join('')}</g>`,
     `<g fill="var(--text)" text-anchor="middle"><text y="-2" font-size="24" font-weight="600">${total.toLocaleString('en-US')}</text><text y="18">statements</text></g>`,
     '</svg>',
   ].join('');
 }
 
-function typeLabels(types: readonly Arc[], escape: (text: string) => string): string[] {
+function typeLabels(types: readonly Arc[]): string[] {
   const leastTurns = labelHeightUnits / (2 * Math.PI * radii.label);
   let free = 0;
   return types.flatMap(({ type, startTurns, endTurns }) => {
@@ -128,7 +129,7 @@ function typeLabels(types: readonly Arc[], escape: (text: string) => string): st
     const rotation = turned ? degrees + 90 : degrees - 90;
     const x = turned ? -radii.label : radii.label;
     return [
-      `<text transform="rotate(${rotation.toFixed(2)})" x="${x}" text-anchor="${turned ? 'end' : 'start'}">${escape(type!)}</text>`,
+      `<text transform="rotate(${rotation.toFixed(2)})" x="${x}" text-anchor="${turned ? 'end' : 'start'}">${escapeHtml(type!)}</text>`,
     ];
   });
 }

@@ -1,4 +1,5 @@
-import type { DatasetRecord, QuestionKind, Rejection, Split } from '../build/types.ts';
+import type { DatasetRecord, QuestionKind, Rejection } from '../build/types.ts';
+import type { Split } from '../celeba.ts';
 import { parseCaption } from '../grammar/parse.ts';
 import { attributeTypes } from '../grammar/vocabulary.ts';
 import type { AttributeStats, DatasetStats, PartStats, TopicBalance, VocabularyEntry } from './dataset-stats.ts';
@@ -40,7 +41,8 @@ export async function collectStats(
   const collector = new StatsCollector(options);
   for await (const record of records) collector.add(record);
   const rejections = new NameTally(maxRejectionReasons);
-  for await (const { stage, reason } of options.rejections ?? []) rejections.add(`${stage}\n${withoutParticulars(reason)}`);
+  for await (const { stage, reason } of options.rejections ?? [])
+    rejections.add(`${stage}\n${withoutParticulars(reason)}`);
   return collector.stats(rejections);
 }
 
@@ -147,9 +149,7 @@ class StatsCollector {
       const kind = source === undefined ? 'unstated' : source.from === 'label' ? 'fromLabel' : 'fromClassifier';
       this.#provenance[kind]++;
       if (attribute && kind !== 'unstated') attribute[kind]++;
-      // What is kept is the probability of being true, also for a fact that is false
-      if (kind === 'fromClassifier' && source?.probability !== undefined)
-        this.#tallies.classifierPercent.add(Math.round(100 * (value ? source.probability : 1 - source.probability)));
+      if (source?.from === 'classifier') this.#tallies.classifierPercent.add(Math.round(100 * source.probability));
     }
   }
 

@@ -1,4 +1,5 @@
-import type { QuestionKind, Split, StageName } from '../build/types.ts';
+import type { QuestionKind, StageName } from '../build/types.ts';
+import type { Split } from '../celeba.ts';
 import type { AttributeGroup } from '../grammar/vocabulary.ts';
 import type { DistinctCount, Distribution } from './tally.ts';
 

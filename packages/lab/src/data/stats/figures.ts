@@ -5,7 +5,13 @@ import type { Distribution } from './tally.ts';
 
 const { document } = parseHTML('<!doctype html><html><body></body></html>');
 const widthUnits = 680;
-const fontStyle = { fontSize: '12px', background: 'none', color: 'var(--text)', fontFamily: 'inherit', overflow: 'visible' };
+const fontStyle = {
+  fontSize: '12px',
+  background: 'none',
+  color: 'var(--text)',
+  fontFamily: 'inherit',
+  overflow: 'visible',
+};
 
 /** Bars of a distribution, in bins of whole numbers, with a line at the mean. */
 export function histogramSvg(distribution: Distribution, axis: string, title: string): string {
@@ -20,6 +26,7 @@ export function histogramSvg(distribution: Distribution, axis: string, title: st
     bins.set(start, (bins.get(start) ?? 0) + count);
   }
   const bars = [...bins].map(([start, count]) => ({ start, end: start + step, count }));
+  type Bar = (typeof bars)[number];
   return svg(
     Plot.plot({
       document,
@@ -27,21 +34,27 @@ export function histogramSvg(distribution: Distribution, axis: string, title: st
       height: 260,
       marginLeft: 56,
       marginBottom: 40,
+      insetTop: 18,
       style: fontStyle,
-      x: { label: max > last ? `${axis} (last bar: ${last} and more)` : axis, labelAnchor: 'center', labelArrow: 'none' },
+      x: {
+        label: max > last ? `${axis} (last bar: ${last} and more)` : axis,
+        labelAnchor: 'center',
+        labelArrow: 'none',
+      },
       y: { label: 'captions', grid: true, labelArrow: 'none', tickFormat: 's' },
       marks: [
         Plot.rectY(bars, {
-          x1: 'start',
-          x2: 'end',
+          // A whole number lies in the middle of its bar
+          x1: ({ start }: Bar) => start - 0.5,
+          x2: ({ end }: Bar) => end - 0.5,
           y: 'count',
           fill: 'var(--series-0)',
-          title: ({ start, end, count }: (typeof bars)[number]) =>
+          title: ({ start, end, count }: Bar) =>
             `${step === 1 ? start : `${start}–${end - 1}`}: ${count.toLocaleString('en-US')}`,
         }),
         Plot.ruleY([0], { stroke: 'var(--muted)' }),
-        Plot.ruleX([mean + 0.5], { stroke: 'var(--text)', strokeDasharray: '4 3' }),
-        Plot.text([mean + 0.5], {
+        Plot.ruleX([mean], { stroke: 'var(--text)', strokeDasharray: '4 3' }),
+        Plot.text([mean], {
           x: (value: number) => value,
           frameAnchor: 'top',
           text: () => `mean ${mean.toFixed(1)}`,
@@ -111,7 +124,7 @@ export function balanceSvg(topics: readonly TopicBalance[], title: string): stri
     return shown.map(({ label, share, rank }) => {
       const start = before;
       before += share;
-      return { topic, label, share, rank, start, end: before };
+      return { topic: spoken(topic), label: spoken(label), share, rank, start, end: before };
     });
   });
   type Piece = (typeof pieces)[number];
@@ -119,13 +132,14 @@ export function balanceSvg(topics: readonly TopicBalance[], title: string): stri
     Plot.plot({
       document,
       width: widthUnits,
-      height: 24 * topics.length + 50,
+      height: 24 * topics.length + 44,
       marginLeft: 150,
       marginRight: 20,
       marginTop: 4,
+      marginBottom: 40,
       style: fontStyle,
       x: { label: 'share of answers (%)', percent: true, domain: [0, 100], labelAnchor: 'center', labelArrow: 'none' },
-      y: { label: null, domain: topics.map(({ topic }) => topic), tickSize: 0, padding: 0.16 },
+      y: { label: null, domain: topics.map(({ topic }) => spoken(topic)), tickSize: 0, padding: 0.16 },
       marks: [
         ...Array.from({ length: shownAnswers + 1 }, (_, rank) =>
           Plot.barX(
@@ -155,6 +169,11 @@ export function balanceSvg(topics: readonly TopicBalance[], title: string): stri
     }),
     title,
   );
+}
+
+/** Wearing_Hat → Wearing Hat. */
+export function spoken(name: string): string {
+  return name.replaceAll('_', ' ');
 }
 
 function svg(figure: { outerHTML: string; setAttribute(name: string, value: string): void }, title: string): string {

@@ -44,7 +44,11 @@ export class Tally {
     const histogram = [...this.#counts].sort(([a], [b]) => a - b);
     const rank = (share: number) => {
       let left = Math.max(1, Math.ceil(share * this.#count));
-      return histogram.find(([, count]) => (left -= count) <= 0)?.[0] ?? 0;
+      for (const [value, count] of histogram) {
+        left -= count;
+        if (left <= 0) return value;
+      }
+      return 0;
     };
     return {
       count: this.#count,
