@@ -8,14 +8,19 @@ import { ssdMobilenet } from './ssd-mobilenet.ts';
 import { readTfjsWeights, type Weight } from './tfjs-weights.ts';
 import { tinyFace } from './tiny-face.ts';
 
-const packageName = '@vladmandic/face-api';
+const require = createRequire(import.meta.url);
 
 /** Where the npm package @vladmandic/face-api (MIT, weights included) is installed. @throws FaceError when it is not. */
 export function faceApiFolder(): string {
   try {
-    return dirname(createRequire(import.meta.url).resolve(`${packageName}/package.json`));
+    return dirname(require.resolve('@vladmandic/face-api/package.json'));
   } catch {
-    throw new FaceError('face detector', `the package ${packageName}`, 'none', `npm install ${packageName}`);
+    throw new FaceError(
+      'face detector',
+      'the package @vladmandic/face-api',
+      'none',
+      'npm install @vladmandic/face-api',
+    );
   }
 }
 

@@ -67,10 +67,10 @@ export function exportRatings(
   };
   const summary = (
     question: QuestionSummary['question'],
-    valueOf: (rating: Rating) => number,
+    figureOf: (rating: Rating) => number,
     agreements: Agreement[],
   ): QuestionSummary => {
-    const means = groups.map((group) => meanOf(group.map(valueOf)));
+    const means = groups.map((group) => meanOf(group.map(figureOf)));
     const interval = bootstrap(means, meanOf, { seed, resamples });
     return { question, mean: means.length === 0 ? null : meanOf(means), interval, agreement: agreements };
   };

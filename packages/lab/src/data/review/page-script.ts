@@ -1,5 +1,5 @@
 /** Script of the page for raters: plain JavaScript for the browser. Texts are only ever set as text, never as HTML. */
-export const pageScript = String.raw`
+export const pageScript = `
 'use strict';
 const byId = (id) => document.getElementById(id);
 const inputs = (name) => Array.from(document.querySelectorAll('input[name="' + name + '"]'));
@@ -91,6 +91,7 @@ function draw() {
   for (const box of inputs('sentence')) {
     if (!marking && phase === 'rate') box.checked = false;
     box.hidden = !marking;
+    box.disabled = !marking;
     box.parentElement.querySelector('kbd').hidden = !marking;
     box.parentElement.className = box.checked ? 'wrong' : '';
   }
@@ -125,6 +126,7 @@ function showFacts(facts) {
     byId(id).replaceChildren(...entries);
   }
   show('facts');
+  draw();
   say('Saved.', false);
   byId('next').focus();
 }
@@ -133,15 +135,12 @@ function showFacts(facts) {
 async function step(action) {
   if (busy) return;
   busy = true;
-  for (const button of document.querySelectorAll('button')) button.disabled = true;
   try {
     await action();
   } catch (error) {
     say(error.message, true);
   } finally {
     busy = false;
-    for (const button of document.querySelectorAll('button')) button.disabled = false;
-    if (phase === 'facts') byId('next').focus();
   }
 }
 

@@ -24,7 +24,7 @@ main { max-width: 1080px; margin: 0 auto; padding: 20px; }
 #join { max-width: 440px; margin: 40px auto; }
 #work { display: grid; grid-template-columns: minmax(220px, 2fr) 3fr; gap: 20px; align-items: start; }
 @media (max-width: 760px) { #work { grid-template-columns: 1fr; } }
-#work > img, #face { width: 100%; border-radius: 12px; display: block; background: var(--line); }
+#face { width: 100%; border-radius: 12px; display: block; background: var(--line); }
 @media (min-width: 761px) { .photo { position: sticky; top: 16px; } }
 #caption p { margin: 0 0 4px; }
 #caption label { display: block; padding: 2px 6px; border-radius: 6px; border-left: 3px solid transparent; }
@@ -39,7 +39,6 @@ legend { padding: 0; font-weight: 600; margin-bottom: 6px; }
 .group { color: var(--muted); font-size: 13px; margin: 8px 0 4px; }
 input[type=text], textarea { width: 100%; font: inherit; color: inherit; background: var(--page); border: 1px solid var(--line); border-radius: 8px; padding: 8px 10px; }
 button { font: inherit; font-weight: 600; border: 0; border-radius: 8px; padding: 9px 18px; background: var(--accent); color: var(--on-accent); cursor: pointer; margin-top: 16px; }
-button:disabled { opacity: 0.55; cursor: default; }
 kbd { font: 12px/1 ui-monospace, monospace; border: 1px solid var(--line); border-radius: 4px; padding: 1px 5px; color: var(--muted); }
 .facts { display: flex; flex-wrap: wrap; gap: 6px; list-style: none; margin: 0 0 12px; padding: 0; font-size: 14px; }
 .facts li { border: 1px solid var(--line); border-radius: 8px; padding: 1px 8px; }

@@ -157,7 +157,11 @@ class Review {
       '/api/*',
       bodyLimit({
         maxSize: maxBodyBytes,
-        onError: (context) => refuse(context, 413, 'size', `review: expected at most ${maxBodyBytes} bytes, got more`),
+        onError: (context) => {
+          // What is left of the body would be read as the next request
+          context.header('Connection', 'close');
+          return refuse(context, 413, 'size', `review: expected at most ${maxBodyBytes} bytes, got more`);
+        },
       }),
     );
     app.get('/', (context) => context.html(page));

@@ -212,8 +212,14 @@ describe('collectStats', () => {
   });
 
   test('topics made up without end do not fill the memory', async () => {
-    const question = (i: number) =>
-      ({ kind: 'reason' as const, topic: `topic ${i}`, question: '?', answer: 'a', label: 'a', evidence: [] });
+    const question = (i: number) => ({
+      kind: 'reason' as const,
+      topic: `topic ${i}`,
+      question: '?',
+      answer: 'a',
+      label: 'a',
+      evidence: [],
+    });
     const stats = await collectStats([record({ questions: Array.from({ length: 2000 }, (_, i) => question(i)) })]);
     expect(stats.questions.topics).toHaveLength(513);
     expect(stats.questions.topics[0]).toMatchObject({ topic: '(other)', questions: 1488 });
