@@ -1,9 +1,17 @@
 import { join, resolve } from 'node:path';
-import { encodePng, faceCrop, generationText, imageGrid, type LookedAt, type PixelImage } from '@unif2ace/core';
+import {
+  encodePng,
+  type FaceInput,
+  faceView,
+  generationText,
+  imageGrid,
+  type LookedAt,
+  type PixelImage,
+} from '@unif2ace/core';
 import { decodeImage } from '@unif2ace/core/node';
 import type { Environment } from './environment.ts';
 import { exitCodes, oneLine } from './errors.ts';
-import { type OpenModel, withModel } from './model.ts';
+import { faceOf, type OpenModel, withModel } from './model.ts';
 import { enlarge, slug, writeOutput } from './output.ts';
 import { StatusLine } from './progress.ts';
 import { drawImages, hasTrueColour, printable } from './terminal.ts';
@@ -37,7 +45,7 @@ function header(env: Environment, { face }: OpenModel): void {
 }
 
 /** Description and two answers, one per line. */
-async function talkAbout(env: Environment, { face }: OpenModel, photo: PixelImage): Promise<void> {
+async function talkAbout(env: Environment, { face }: OpenModel, photo: FaceInput): Promise<void> {
   const looked: LookedAt = await face.look(photo);
   const say = async (label: string, pieces: AsyncGenerator<string, string>) => {
     env.stdout.write(`  ${label} `);
@@ -98,8 +106,9 @@ export async function tour(env: Environment, photos: readonly string[], options:
         env.stdout.write(`${path}\n`);
         try {
           const photo = await decodeImage(resolve(env.cwd, path), { name: path });
-          show([faceCrop(photo, model.face.config.imageSize)]);
-          await talkAbout(env, model, photo);
+          const found = await faceOf(env, model, photo, path, { json: false });
+          show([faceView(found, model.face.config.imageSize)]);
+          await talkAbout(env, model, found);
         } catch (error) {
           env.signal.throwIfAborted();
           env.stderr.write(`${oneLine((error as Error).message)}\n`);

@@ -36,6 +36,26 @@ export type { LlmEvent, Tally, TokenUsage } from './data/llm/events.ts';
 export { type DeadLetter, type FaultReason, LlmItemError, LlmRunError } from './data/llm/faults.ts';
 export { LlmQuestionWriter, type LlmQuestionWriterOptions } from './data/llm/question-writer.ts';
 export type { LlmRequest, SourcedFace } from './data/llm/request.ts';
+export { krippendorffAlpha, type Scale, type UnitValues } from './data/review/agreement.ts';
+export { type BootstrapOptions, bootstrap, type Interval } from './data/review/bootstrap.ts';
+export {
+  type Agreement,
+  type ExportRatingsOptions,
+  exportRatings,
+  type ItemSummary,
+  type QuestionSummary,
+  questionsCsv,
+  type RatingsExport,
+  ratingsCsv,
+} from './data/review/export-ratings.ts';
+export type { Rating, ReviewRecord } from './data/review/rating.ts';
+export { type OpenedLog, RatingsLog } from './data/review/ratings-log.ts';
+export {
+  type ReviewOptions,
+  type ReviewRecords,
+  type ReviewServer,
+  reviewServer,
+} from './data/review/review-server.ts';
 export { isRejection, type SourceItem } from './data/sources/items.ts';
 export { defaultMaxPhotoBytes, readLocator } from './data/sources/locator.ts';
 export {
@@ -46,6 +66,18 @@ export {
   type SourceKind,
   sourceKinds,
 } from './data/sources/open-source.ts';
+export { collectStats, defaultVocabulary, type StatsOptions } from './data/stats/collect-stats.ts';
+export type {
+  AttributeStats,
+  DatasetStats,
+  PartStats,
+  RejectionCount,
+  TopicBalance,
+  VocabularyEntry,
+} from './data/stats/dataset-stats.ts';
+export { statsHtml } from './data/stats/stats-html.ts';
+export { statsText } from './data/stats/stats-text.ts';
+export type { DistinctCount, Distribution } from './data/stats/tally.ts';
 export * from './data/train-bpe.ts';
 export * from './evaluation/frechet.ts';
 export * from './evaluation/kid.ts';

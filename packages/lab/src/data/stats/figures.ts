@@ -1,6 +1,7 @@
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import type { TopicBalance } from './dataset-stats.ts';
+import { spoken } from './stats-text.ts';
 import type { Distribution } from './tally.ts';
 
 const { document } = parseHTML('<!doctype html><html><body></body></html>');
@@ -169,11 +170,6 @@ export function balanceSvg(topics: readonly TopicBalance[], title: string): stri
     }),
     title,
   );
-}
-
-/** Wearing_Hat → Wearing Hat. */
-export function spoken(name: string): string {
-  return name.replaceAll('_', ' ');
 }
 
 function svg(figure: { outerHTML: string; setAttribute(name: string, value: string): void }, title: string): string {

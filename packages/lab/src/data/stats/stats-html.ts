@@ -2,7 +2,6 @@ import { groupOrder, sumByType, wheelSvg } from './attribute-wheel.ts';
 import { comparisonRows, shortCount } from './comparison.ts';
 import type { DatasetStats } from './dataset-stats.ts';
 import { escapeHtml } from './escape-html.ts';
-import { balanceSvg, barsSvg, histogramSvg, spoken } from './figures.ts';
 import { statsStyle } from './stats-style.ts';
 import {
   distributionCells,
@@ -13,14 +12,19 @@ import {
   partRows,
   percent,
   shares,
+  spoken,
   whole,
 } from './stats-text.ts';
 import type { Distribution } from './tally.ts';
 
 const drawnTopics = 24;
 
+type Figures = typeof import('./figures.ts');
+
 /** A page by itself: figures are drawn here, nothing is loaded, no script runs. Every figure has its table. */
-export function statsHtml(stats: DatasetStats, name = 'This data set'): string {
+export async function statsHtml(stats: DatasetStats, name = 'This data set'): Promise<string> {
+  // Loaded only when a page is made: the drawing library takes its time
+  const { balanceSvg, barsSvg, histogramSvg } = await import('./figures.ts');
   const { all, captions, questions, facts } = stats;
   const title = `${name}: statistics`;
   const body = [
@@ -38,8 +42,8 @@ export function statsHtml(stats: DatasetStats, name = 'This data set'): string {
     section(
       'Captions',
       `<p>${many(captions.distinct)} of ${whole(all.captions)} captions are different.</p>` +
-        distributionFigure(captions.tokens, 'tokens per caption') +
-        distributionFigure(captions.attributes, 'attributes per caption') +
+        distributionFigure(histogramSvg, captions.tokens, 'tokens per caption') +
+        distributionFigure(histogramSvg, captions.attributes, 'attributes per caption') +
         table(
           'Distributions',
           ['per', 'mean', 'min', '10 %', 'median', '90 %', 'max', 'of'],
@@ -59,7 +63,12 @@ export function statsHtml(stats: DatasetStats, name = 'This data set'): string {
         ]),
       ),
     ),
-    section('Questions', all.questions === 0 ? '<p>The data set has no questions.</p>' : questionFigures(questions)),
+    section(
+      'Questions',
+      all.questions === 0
+        ? '<p>The data set has no questions.</p>'
+        : questionFigures({ balanceSvg, barsSvg }, questions),
+    ),
     section(
       'Not used',
       stats.rejections.length === 0
@@ -116,7 +125,7 @@ function partsTable(stats: DatasetStats): string {
   );
 }
 
-function distributionFigure(distribution: Distribution, what: string): string {
+function distributionFigure(histogramSvg: Figures['histogramSvg'], distribution: Distribution, what: string): string {
   if (distribution.count === 0) return '';
   const { mean, median, percentile10, percentile90 } = distribution;
   const alt = `Histogram of ${what}: mean ${fixed(mean)}, median ${median}, 80 % from ${percentile10} to ${percentile90}`;
@@ -168,7 +177,10 @@ function attributes({ attributes }: DatasetStats): string {
   );
 }
 
-function questionFigures({ kinds, topics }: DatasetStats['questions']): string {
+function questionFigures(
+  { balanceSvg, barsSvg }: Pick<Figures, 'balanceSvg' | 'barsSvg'>,
+  { kinds, topics }: DatasetStats['questions'],
+): string {
   const counts = Object.entries(kinds);
   // Questions without an answer have one label alone
   const drawn = topics.filter(({ answers }) => answers.length > 1).slice(0, drawnTopics);

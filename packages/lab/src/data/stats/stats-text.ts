@@ -148,6 +148,11 @@ export function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
 }
 
+/** Wearing_Hat → Wearing Hat. */
+export function spoken(name: string): string {
+  return name.replaceAll('_', ' ');
+}
+
 /** A table under its title; the first `leftColumns` and those of `alsoLeft` start at the left, numbers end at the right. */
 function section(
   title: string,

@@ -287,8 +287,8 @@ describe('report', () => {
       expect(text).toContain(part);
   });
 
-  test('one page that loads nothing, with figures and their tables', () => {
-    const html = statsHtml(stats, 'Faces & <more>');
+  test('one page that loads nothing, with figures and their tables', async () => {
+    const html = await statsHtml(stats, 'Faces & <more>');
     const { document } = parseHTML(html);
     expect(document.querySelector('h1')?.textContent).toBe('Faces & <more>');
     const outside = html.replaceAll(/ xmlns(:\w+)?="[^"]*"/g, '');
@@ -307,7 +307,7 @@ describe('report', () => {
   test('an empty data set has a page too', async () => {
     const empty = await collectStats([]);
     expect(statsText(empty)).toContain('LAION-Face');
-    const { document } = parseHTML(statsHtml(empty));
+    const { document } = parseHTML(await statsHtml(empty));
     expect(document.querySelectorAll('figure').length).toBe(0);
     expect(document.toString()).not.toContain('NaN');
   });
