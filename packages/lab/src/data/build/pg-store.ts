@@ -5,6 +5,18 @@ import { type BuildStore, tables } from './store.ts';
 
 const retries = 8;
 
+/** Runs an action again while the server is away, for about a minute. @throws the last error. */
+export async function overOutages<T>(action: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await action();
+    } catch (error) {
+      if (attempt === retries || !isPassing(error)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 250 * 2 ** attempt));
+    }
+  }
+}
+
 /**
  * The store on PostgreSQL, shared by hosts: one table, a row a result. Lost connections are tried again for about a minute,
  * so that a database that restarts costs a pause; repeating is harmless, since a result is written once.
@@ -14,19 +26,12 @@ export async function openPostgresStore(url: string): Promise<BuildStore> {
   const pool = new pg.Pool({ connectionString: url, max: 8 });
   // an idle connection that breaks is replaced by the pool
   pool.on('error', () => {});
-  const query = async (text: string, values: unknown[] = []): Promise<pg.QueryResult> => {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        return await pool.query(text, values);
-      } catch (error) {
-        if (attempt === retries || !isPassing(error))
-          throw new DataError(
-            `data: expected PostgreSQL to answer at ${withoutPassword(url)}, got ${(error as Error).message}; try whether the server runs`,
-          );
-        await new Promise((resolve) => setTimeout(resolve, 250 * 2 ** attempt));
-      }
-    }
-  };
+  const query = (text: string, values: unknown[] = []): Promise<pg.QueryResult> =>
+    overOutages(() => pool.query(text, values)).catch((error: Error) => {
+      throw new DataError(
+        `data: expected PostgreSQL to answer at ${withoutPassword(url)}, got ${error.message}; try whether the server runs`,
+      );
+    });
   await query(
     `create table if not exists unif2ace_results (
        stage text not null, key text not null, value bytea not null, primary key (stage, key))`,

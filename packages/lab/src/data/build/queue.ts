@@ -3,15 +3,17 @@ import { DataError } from '../celeba.ts';
 import type { WorkAhead } from './build-dataset.ts';
 import { ensureFace, ensurePhoto, type FaceTask, type Tools } from './ensure.ts';
 import type { Confidence } from './face-facts.ts';
-import { withoutPassword } from './pg-store.ts';
+import { GrammarCaptioner } from './grammar-writers.ts';
+import { overOutages, withoutPassword } from './pg-store.ts';
 import type { DetectSettings } from './photo-stage.ts';
 import type { SourcePhoto } from './types.ts';
 
 const photosQueue = 'unif2ace-photos';
 const facesQueue = 'unif2ace-faces';
 const batch = 32;
-/** A worker that died gives its batch back after this time. */
-const leaseSeconds = 120;
+/** A worker that died gives its batch back after this time; longer where an endpoint is asked. */
+const leaseSeconds = 30;
+const endpointLeaseSeconds = 900;
 const pollMs = 300;
 
 type PhotoRef = Pick<SourcePhoto, 'locator' | 'aligned'>;
@@ -71,11 +73,12 @@ export async function queueAhead(
   onWait?: (left: number) => void,
 ): Promise<WorkAhead & { close(): Promise<void> }> {
   const boss = await openBoss(url);
-  const run = async (queue: string, jobs: readonly object[]) => {
+  const run = async (queue: string, jobs: readonly object[], endpoint = false) => {
     // jobs left by a build that was killed find their results in the store, and cost next to nothing
-    await boss.insert(jobs.map((data) => ({ name: queue, data })));
+    const expireInSeconds = endpoint ? endpointLeaseSeconds : leaseSeconds;
+    await overOutages(() => boss.insert(jobs.map((data) => ({ name: queue, data, expireInSeconds }))));
     for (;;) {
-      const left = await boss.getQueueSize(queue, { before: 'completed' });
+      const left = await overOutages(() => boss.getQueueSize(queue, { before: 'completed' }));
       onWait?.(left * batch);
       if (left === 0) return;
       await new Promise((resolve) => setTimeout(resolve, pollMs));
@@ -96,6 +99,7 @@ export async function queueAhead(
       run(
         facesQueue,
         chunks(tasks).map((part): FacesJob => ({ ...termsOf(tools), tasks: part })),
+        !(tools.captioner instanceof GrammarCaptioner),
       ),
     close: () => boss.stop({ graceful: false, wait: false }),
   };

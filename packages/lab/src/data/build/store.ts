@@ -4,7 +4,7 @@ import { DataError } from '../celeba.ts';
 import type { ResultStore } from '../llm/endpoint.ts';
 
 export const tables = ['files', 'photos', 'attributes', 'captions', 'questions', 'llm'] as const;
-export type TableName = (typeof tables)[number];
+type TableName = (typeof tables)[number];
 
 /**
  * Results of stages by key. A result is written once: what is there stays, since its key says what it was made of. When

@@ -10,7 +10,7 @@ import { type ExportedFile, ParquetShards } from './parquet-shards.ts';
 import { TarShards } from './tar-shards.ts';
 
 /** Marks dataset.json; the number goes up when the files change their shape. */
-export const datasetFormat = 'unif2ace-dataset/1';
+const datasetFormat = 'unif2ace-dataset/1';
 
 export interface ExportOptions {
   title: string;

@@ -32,7 +32,7 @@ export function truthOf(value: unknown): boolean | undefined {
 }
 
 /** Ages beyond doubt: up to `young` and from `old` on. CelebA gives no ages; between them annotators disagree. */
-export const clearAgeYears = { young: 25, old: 60 } as const;
+const clearAgeYears = { young: 25, old: 60 } as const;
 
 /** Young by age, where it is clear; absent in between. */
 export function youngByAge(ageYears: number): [string, boolean][] {

@@ -68,7 +68,7 @@ const flag = (attribute: string, value: (face: FaceAttributes) => boolean | unde
 });
 
 /** All thresholds. Scores of facial hair come in steps 0, 0.1, 0.4, 0.6, 0.9: 0.4 is left open. */
-export const ffhqThresholds: readonly Threshold[] = [
+const ffhqThresholds: readonly Threshold[] = [
   flag('Male', ({ gender }) => (gender === 'male' ? true : gender === 'female' ? false : undefined)),
   { attribute: 'Smiling', score: (face) => face.smile, yes: 0.7, no: 0.2 },
   { attribute: 'Mustache', score: (face) => face.facialHair?.moustache, yes: 0.6, no: 0.1 },

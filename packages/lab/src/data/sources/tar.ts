@@ -6,7 +6,7 @@ import { open } from 'node:fs/promises';
 export const tarBlockBytes = 512;
 const maxLongNameBytes = 1 << 20;
 
-export type TarMemberType = 'file' | 'folder' | 'link' | 'device' | 'other';
+type TarMemberType = 'file' | 'folder' | 'link' | 'device' | 'other';
 
 export interface TarMember {
   name: string;
