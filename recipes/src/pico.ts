@@ -82,7 +82,7 @@ const recipe: Recipe = {
     t2iBatch: 24,
     mmuBatch: 16,
     questionsPerFace: 6,
-    answerBalance: 0.7,
+    answerBalance: [1, 0.2],
     questionTokens: 28,
     learningRate: 2e-3,
     warmupSteps: 60,

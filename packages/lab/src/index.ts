@@ -16,6 +16,7 @@ export * from './data/celeba.ts';
 export type { SourceTerms } from './data/export/data-card.ts';
 export { type ExportOptions, type ExportSummary, exportDataset } from './data/export/export-dataset.ts';
 export type { ExportedFile } from './data/export/parquet-shards.ts';
+export { type OpenedDataset, openDataset } from './data/export/read-dataset.ts';
 export * from './data/grammar/attributes.ts';
 export { type Caption, type CaptionLength, captionFace } from './data/grammar/caption.ts';
 export * from './data/grammar/parse.ts';

@@ -30,6 +30,7 @@ import { ItemsFailed, UsageError } from '../errors.ts';
 import { addJsonOption, jsonOption, numberFrom, parseOptions, pathOption, seedOption } from '../options.ts';
 import { planFolder, writeJson } from '../output.ts';
 import { duration, StatusLine, short } from '../progress.ts';
+import { addDataLook } from './data-look.ts';
 
 const llmOptions = {
   llm: z.url({ error: 'the address of an OpenAI-compatible endpoint, such as http://127.0.0.1:8000/v1' }).optional(),
@@ -56,6 +57,7 @@ const WorkFlags = z.object({ queue: z.string().min(1), threads: numberFrom(1, 25
 
 export function addData(program: Command, env: Environment): void {
   const data = program.command('data').description('build and look at captioned, question-answered face data');
+  addDataLook(data, env);
   const build = data
     .command('build')
     .description('build a data set from folders, archives or Parquet files of faces')

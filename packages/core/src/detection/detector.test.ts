@@ -36,20 +36,24 @@ describe('intersectionOverUnion', () => {
 describe('suppressOverlaps', () => {
   it('keeps a set without overlaps that covers every candidate by one at least as sure', () => {
     fc.assert(
-      fc.property(fc.array(scored, { maxLength: 30 }), fc.double({ min: 0.05, max: 0.95 }), (candidates, limit) => {
-        const kept = suppressOverlaps(candidates, limit);
-        for (const [i, a] of kept.entries())
-          for (const b of kept.slice(i + 1)) expect(intersectionOverUnion(a.box, b.box)).toBeLessThanOrEqual(limit);
-        for (const candidate of candidates)
-          expect(
-            kept.some(
-              (face) =>
-                face === candidate ||
-                (face.score >= candidate.score && intersectionOverUnion(face.box, candidate.box) > limit),
-            ),
-          ).toBe(true);
-        expect(suppressOverlaps(kept, limit)).toEqual(kept);
-      }),
+      fc.property(
+        fc.array(scored, { maxLength: 30 }),
+        fc.double({ min: 0.05, max: 0.95, noNaN: true }),
+        (candidates, limit) => {
+          const kept = suppressOverlaps(candidates, limit);
+          for (const [i, a] of kept.entries())
+            for (const b of kept.slice(i + 1)) expect(intersectionOverUnion(a.box, b.box)).toBeLessThanOrEqual(limit);
+          for (const candidate of candidates)
+            expect(
+              kept.some(
+                (face) =>
+                  face === candidate ||
+                  (face.score >= candidate.score && intersectionOverUnion(face.box, candidate.box) > limit),
+              ),
+            ).toBe(true);
+          expect(suppressOverlaps(kept, limit)).toEqual(kept);
+        },
+      ),
     );
   });
 });

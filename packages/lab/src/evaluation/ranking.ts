@@ -39,13 +39,21 @@ export function plattScaling(
   const count = positives.filter(Boolean).length;
   const high = (count + 1) / (count + 2);
   const low = 1 / (positives.length - count + 2);
-  let [slope, offset] = [1, 0];
-  for (let round = 0; round < 50; round++) {
+  const target = (positive: boolean) => (positive ? high : low);
+  // softplus(z) − t·z, without overflow
+  const loss = (slope: number, offset: number) =>
+    positives.reduce((sum, positive, i) => {
+      const z = slope * logits[i]! + offset;
+      return sum + Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))) - target(positive) * z;
+    }, 0);
+  let [slope, offset] = [0, Math.log((count + 1) / (positives.length - count + 1))];
+  let current = loss(slope, offset);
+  for (let round = 0; round < 100; round++) {
     let [ga, gb, haa, hab, hbb] = [0, 0, 1e-9, 0, 1e-9];
     positives.forEach((positive, i) => {
       const x = logits[i]!;
       const p = 1 / (1 + Math.exp(-(slope * x + offset)));
-      const [error, curvature] = [p - (positive ? high : low), p * (1 - p)];
+      const [error, curvature] = [p - target(positive), p * (1 - p)];
       ga += error * x;
       gb += error;
       haa += curvature * x * x;
@@ -54,9 +62,18 @@ export function plattScaling(
     });
     const determinant = haa * hbb - hab * hab;
     const [da, db] = [(hbb * ga - hab * gb) / determinant, (haa * gb - hab * ga) / determinant];
-    slope -= da;
-    offset -= db;
-    if (Math.abs(da) + Math.abs(db) < 1e-9) break;
+    // a full step can overshoot: halve it until the loss falls
+    let share = 1;
+    let next = loss(slope - da, offset - db);
+    while (next > current && share > 1e-10) {
+      share /= 2;
+      next = loss(slope - share * da, offset - share * db);
+    }
+    slope -= share * da;
+    offset -= share * db;
+    const gained = current - next;
+    current = next;
+    if (gained < 1e-9) break;
   }
   return { slope, offset };
 }

@@ -12,8 +12,11 @@ export interface ModelStage extends LoopSettings {
   /** Faces to be understood a step, each with a caption and some questions. */
   mmuBatch: number;
   questionsPerFace: number;
-  /** 1: yes and no equally often within each topic, 0: as often as they are. Between, tempered. */
-  answerBalance: number;
+  /**
+   * Balance of answers within each topic at the start and at the end: 1 is yes and no equally often, 0 as often as they
+   * are. Balanced first, the rare answer is learnt; nearer to life at last, it is not given too often.
+   */
+  answerBalance: readonly [start: number, end: number];
   /** Room of a question with its answer; longer ones are not asked. */
   questionTokens: number;
   /** Share of prompts dropped, so that guidance has an unconditional branch. */

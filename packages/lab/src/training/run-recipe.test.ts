@@ -85,7 +85,7 @@ function tinyRecipe(changes: Partial<Recipe> = {}): Recipe {
       t2iBatch: 2,
       mmuBatch: 2,
       questionsPerFace: 2,
-      answerBalance: 0.5,
+      answerBalance: [1, 0.5],
       questionTokens: 40,
       conditionDropout: 0.1,
       mmuCoefficient: 1,

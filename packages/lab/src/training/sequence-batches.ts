@@ -51,6 +51,8 @@ export function answerWeights(labels: readonly number[], slots: readonly number[
   });
 }
 
+/** Parts of the training between the first and the last balance of answers. */
+const balanceSteps = 8;
 const captionShare = 0.25;
 const maxCachedTexts = 20_000;
 
@@ -68,7 +70,9 @@ export class SequenceBatches {
   readonly #tokenizer: TextTokenizer;
   readonly #faces: EncodedFaces;
   readonly #labels: readonly Attributes[];
-  readonly #bank: QuestionBank;
+  /** For each part of the training, in order. */
+  readonly #banks: readonly QuestionBank[];
+  #batches = 0;
   readonly #stage: ModelStage;
   readonly #random: Philox;
   readonly #order: FaceOrder;
@@ -90,7 +94,11 @@ export class SequenceBatches {
     this.#tokenizer = tokenizer;
     this.#faces = faces;
     this.#labels = labels;
-    this.#bank = new QuestionBank(labels, stage.answerBalance);
+    const [start, end] = stage.answerBalance;
+    this.#banks = Array.from(
+      { length: balanceSteps },
+      (_, i) => new QuestionBank(labels, start + ((end - start) * i) / (balanceSteps - 1)),
+    );
     this.#stage = stage;
     this.#random = random;
     this.#order = new FaceOrder([...labels.keys()], random);
@@ -98,6 +106,7 @@ export class SequenceBatches {
   }
 
   next(): TensorValues {
+    this.#batches++;
     return { ...this.#t2i(), ...this.#mmu() };
   }
 
@@ -203,7 +212,8 @@ export class SequenceBatches {
 
   /** A caption in the first slot, questions in the others. */
   #turns(face: number, slots: readonly number[]): Turn[] {
-    const questions = this.#bank.about(face, this.#random);
+    const part = Math.floor((balanceSteps * (this.#batches - 1)) / this.#stage.steps);
+    const questions = this.#banks[Math.min(part, balanceSteps - 1)]!.about(face, this.#random);
     return slots.map((room, slot) => (slot === 0 ? this.#caption(face, room) : this.#question(questions, room)));
   }
 

@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Philox } from '@unif2ace/graph';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openDataset } from '../export/read-dataset.ts';
 import { buildDataset } from './build-dataset.ts';
 import { openLmdbStore } from './store.ts';
 import { writeTinyCelebA } from './test/tiny-celeba.ts';
+import { validateRecord } from './validate.ts';
 
 let root: string;
 let celeba: string;
@@ -50,6 +52,21 @@ describe('a data set from labelled faces', () => {
     expect(files).toContain('/dataset.json');
     expect(files).toContain('/rejections.jsonl');
     expect(files.filter((file) => file.endsWith('.parquet')).length).toBeGreaterThanOrEqual(4);
+  });
+
+  test('is read back record by record, every text sound', async () => {
+    const dataset = await openDataset(join(root, 'a'));
+    expect(dataset.count).toBe(faces);
+    const ids: string[] = [];
+    for await (const record of dataset.records()) {
+      ids.push(record.id);
+      expect(validateRecord(record).faults).toEqual([]);
+      expect(record.captions.length).toBeGreaterThan(0);
+      expect([...record.image.subarray(0, 2)]).toEqual([0xff, 0xd8]);
+    }
+    expect(new Set(ids).size).toBe(faces);
+    expect((await dataset.record(3)).id).toBe(ids[3]);
+    await expect(openDataset(root)).rejects.toThrow(/expected a data set at .*, got ENOENT for dataset.json/);
   });
 
   test('a second run changes nothing and looks at no photo again', async () => {

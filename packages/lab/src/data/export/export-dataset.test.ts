@@ -139,6 +139,7 @@ describe('exportDataset', () => {
           { attribute: 'Young', from: 'classifier', probability: 0.97 },
         ],
         captions: record.captions,
+        prompts: record.prompts,
         questions: record.questions,
       });
     }
