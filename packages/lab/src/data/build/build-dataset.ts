@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { loadAttributeClassifier } from '@unif2ace/core/node';
 import { DataError } from '../celeba.ts';
 import type { SourceTerms } from '../export/data-card.ts';
-import { type ExportSummary, exportDataset } from '../export/export-dataset.ts';
+import { checkTarget, type ExportSummary, exportDataset } from '../export/export-dataset.ts';
 import { LlmItemError } from '../llm/faults.ts';
 import { isRejection } from '../sources/items.ts';
 import { openSources } from '../sources/open-source.ts';
@@ -84,6 +84,7 @@ interface Kept {
  */
 export async function buildDataset(options: BuildOptions): Promise<BuildSummary> {
   const out = resolve(options.out);
+  await checkTarget(out);
   const settings = { ...defaultDetectSettings, ...options.settings };
   const { classifierFolder } = options;
   const classifierHash = classifierFolder ? (await loadAttributeClassifier(classifierFolder)).hash : null;

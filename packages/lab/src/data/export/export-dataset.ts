@@ -189,8 +189,8 @@ async function writeFile(path: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-/** Only an earlier data set may be replaced: a mistyped path must not cost a folder. */
-async function checkTarget(folder: string): Promise<void> {
+/** Only an earlier data set may be replaced: a mistyped path must not cost a folder. @throws DataError */
+export async function checkTarget(folder: string): Promise<void> {
   const info = await stat(folder).catch(() => undefined);
   if (!info) return;
   const advice = 'try a new folder';

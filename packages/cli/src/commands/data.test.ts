@@ -1,0 +1,76 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { directRuntime } from '@unif2ace/graph/node';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeTinyCelebA } from '../../../lab/src/data/build/test/tiny-celeba.ts';
+import type { Environment } from '../environment.ts';
+import { run } from '../program.ts';
+
+let root: string;
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'data-command-'));
+  await writeTinyCelebA(join(root, 'celeba'), 12);
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+async function command(...args: string[]): Promise<{ code: number; out: string; errors: string }> {
+  const text = { out: '', errors: '' };
+  const env: Environment = {
+    stdout: { write: (piece) => (text.out += piece) },
+    stderr: { write: (piece) => (text.errors += piece) },
+    cwd: root,
+    signal: new AbortController().signal,
+    root,
+    makeRuntime: () => directRuntime(),
+  };
+  const code = await run(['data', ...args], env);
+  return { code, ...text };
+}
+
+describe('data', () => {
+  test('build, stats, validate: one document each, a report as one file', async () => {
+    const built = await command('build', 'celeba', '--out', 'faces', '--threads', '1', '--json');
+    expect(built.errors).not.toContain('expected');
+    expect(built.code).toBe(0);
+    expect(JSON.parse(built.out)).toMatchObject({ photos: 12, faces: 12, rejected: 0, failed: 0 });
+    const stats = await command('stats', 'faces', '--html', 'faces.html');
+    expect(stats.code).toBe(0);
+    expect(stats.out).toContain('12');
+    const page = await readFile(join(root, 'faces.html'), 'utf8');
+    expect(page).toMatch(/^<!doctype html>/i);
+    expect(page).not.toMatch(/<(script|link)[^>]*(src|href)=/i);
+    const validated = await command('validate', 'faces', '--json');
+    expect(validated.code).toBe(0);
+    expect(JSON.parse(validated.out)).toEqual({ faces: 12, faults: [] });
+  });
+
+  test('what cannot be used is counted in the exit code and named in a file', async () => {
+    const folder = join(root, 'bad');
+    await mkdir(folder);
+    await writeFile(join(folder, 'a.jpg'), '');
+    await writeFile(join(folder, 'b.jpg'), 'no picture');
+    const { code, errors } = await command('build', 'celeba', 'bad', '--out', 'partly', '--threads', '1');
+    expect(code).toBe(12);
+    expect(errors.trim().split('\n').at(-1)).toMatch(/^data build: 2 items could not be used; see .*rejections\.jsonl/);
+    const lines = (await readFile(join(root, 'partly', 'rejections.jsonl'), 'utf8')).trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line).name)).toEqual(['a.jpg', 'b.jpg']);
+  });
+
+  test.each([
+    [['build', 'missing', '--out', 'x'], 1, /expected .* got/],
+    [['build', 'celeba'], 2, /--out/],
+    [['build', 'celeba', '--out', 'x', '--size', '7'], 2, /--size: expected a whole number from 16 to 1,024, got "7"/],
+    [['build', 'celeba', '--out', 'x', '--faces', 'some'], 2, /--faces: expected largest, all or single/],
+    [['build', 'celeba', '--out', 'x', '--llm', 'nowhere'], 2, /--llm: expected the address/],
+    [['build', 'celeba', '--out', 'celeba'], 1, /expected no folder or an earlier data set/],
+    [['stats', 'celeba'], 1, /expected a data set at .*celeba, got ENOENT for dataset\.json/],
+    [['review', 'celeba'], 1, /expected a data set at/],
+  ])('%j is one clear line', async (args, code, message) => {
+    const result = await command(...args);
+    expect(result.code).toBe(code);
+    expect(result.errors.trim().split('\n').at(-1)).toMatch(message);
+    expect(result.out).toBe('');
+  });
+});
