@@ -35,8 +35,7 @@ export function answerSlots(
 }
 
 /**
- * Loss weights of one face's texts, 1 in all: the caption has a quarter, for much of it is chance, the questions share the
- * rest. In an answer the first token, which decides it, counts as much as all that follow: those hardly depend on the face.
+ * Loss weights of one face's texts, 1 in all: the caption has one half, the questions share the other. In an answer the first token, which decides it, counts as much as all that follow: those hardly depend on the face.
  */
 export function answerWeights(labels: readonly number[], slots: readonly number[]): number[] {
   let start = 0;
@@ -53,7 +52,7 @@ export function answerWeights(labels: readonly number[], slots: readonly number[
 
 /** Parts of the training between the first and the last balance of answers. */
 const balanceSteps = 8;
-const captionShare = 0.25;
+const captionShare = 0.5;
 const maxCachedTexts = 20_000;
 
 /** Sequence with the loss weight of each target. */
