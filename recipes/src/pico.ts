@@ -16,7 +16,22 @@ const tokenizer = MagvitConfig.parse({
   encoder: { channelMultiples: [1, 1, 2], resBlocks: [1, 1, 1] },
   decoder: { channelMultiples: [1, 1, 2], resBlocks: [1, 1, 1] },
 });
-const faceEncoder = { imageSize: 64, channels: [16, 32, 64], groups: 8, width: 128, patchPool: 2 };
+const faceEncoder = { imageSize: 64, channels: [16, 32, 64], groups: 8, width: 38, patchPool: 2 };
+
+/** What both stages of the backbone share. */
+const stage = {
+  questionTokens: 28,
+  learningRate: 2e-3,
+  warmupSteps: 60,
+  weightDecay: 0.02,
+  clipNorm: 1,
+  emaDecay: 0.99,
+  conditionDropout: 0.15,
+  // the answers' gradient is faint beside that of the image tokens in what both tasks share
+  mmuCoefficient: 8,
+  balanceCoefficient: 0.01,
+  loss: { terms: 'both', alpha: 0.01, law: 'cosine', parameterization: 'normalized' },
+} as const;
 
 const recipe: Recipe = {
   kind: 'model',
@@ -56,7 +71,7 @@ const recipe: Recipe = {
           },
           shared: true,
         },
-        features: { face: { width: 128, tokens: 1 }, clip: { width: 64, tokens: 16 }, noise: { width: 64 } },
+        features: { face: { width: 38, tokens: 1 }, clip: { width: 64, tokens: 16 }, noise: { width: 64 } },
       }),
     }),
   faceEncoder: {
@@ -77,24 +92,19 @@ const recipe: Recipe = {
     clipNorm: 1,
     emaDecay: 0.99,
   },
-  backbone: {
-    steps: 1500,
-    t2iBatch: 32,
-    mmuBatch: 16,
-    questionsPerFace: 3,
-    answerBalance: [0.5, 0.5],
-    questionTokens: 28,
-    learningRate: 2e-3,
-    warmupSteps: 60,
-    weightDecay: 0.02,
-    clipNorm: 1,
-    emaDecay: 0.99,
-    conditionDropout: 0.15,
-    // the answers' gradient is faint beside that of the image tokens in what both tasks share
-    mmuCoefficient: 8,
-    balanceCoefficient: 0.01,
-    loss: { terms: 'both', alpha: 0.01, law: 'cosine', parameterization: 'normalized' },
-  },
+  backbone: [
+    { ...stage, name: 'both', steps: 1200, t2iBatch: 32, mmuBatch: 16, questionsPerFace: 3, answerBalance: [1, 0.5] },
+    {
+      ...stage,
+      name: 'questions',
+      steps: 300,
+      learningRate: 1e-3,
+      t2iBatch: 12,
+      mmuBatch: 16,
+      questionsPerFace: 8,
+      answerBalance: [0.5, 0],
+    },
+  ],
 };
 
 export default recipe;

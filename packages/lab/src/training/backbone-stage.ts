@@ -3,20 +3,25 @@ import { add, FlatState, mul, ParamScope, Philox, type Runtime } from '@unif2ace
 import type { Attributes } from '../data/grammar/attributes.ts';
 import type { EncodedFaces } from './encode-faces.ts';
 import { trainLoop } from './loop.ts';
+import type { ModelStage } from './recipe.ts';
 import { answerSlots, SequenceBatches } from './sequence-batches.ts';
 import type { StageContext } from './stage.ts';
 import { TrainGraph } from './train-graph.ts';
 
-/** Trains the backbone and its experts: D3Diff, next-token loss and balance terms in one step (paper §1.1, §2.2). */
+/**
+ * Trains the backbone and its experts: D3Diff, next-token loss and balance terms in one step (paper §1.1, §2.2).
+ * @param before parameters to go on from; none: fresh ones.
+ */
 export async function trainBackbone(
   context: StageContext,
+  stage: ModelStage,
+  before: ReadonlyMap<string, Float32Array> | undefined,
   config: ModelConfig,
   tokenizer: TextTokenizer,
   faces: EncodedFaces,
   labels: readonly Attributes[],
   runtime: Runtime,
 ): Promise<FlatState> {
-  const stage = context.recipe.backbone;
   const slots = answerSlots(config, stage);
   const root = new ParamScope();
   const t2i = t2iLoss(root, config, { batch: stage.t2iBatch, parameterization: stage.loss.parameterization });
@@ -24,6 +29,7 @@ export async function trainBackbone(
   const balance = add(t2i.balance, mmu.balance);
   const loss = add(add(t2i.loss, mul(mmu.loss, stage.mmuCoefficient)), mul(balance, stage.balanceCoefficient));
   const state = new FlatState(root.specs()).initialize(context.recipe.seed);
+  for (const [name, values] of before ?? []) state.param(name).set(values);
   context.loop.onEvent({
     kind: 'log',
     text: `${(state.parameterCount / 1e6).toFixed(2)} M parameters in backbone and experts`,
@@ -35,7 +41,7 @@ export async function trainBackbone(
   const tokens = imageTokens(config);
   await trainLoop({
     ...context.loop,
-    stage: 'backbone',
+    stage: stage.name,
     graph,
     settings: stage,
     tokensPerStep:

@@ -1,7 +1,8 @@
-import { faceCnn, type ModelConfig, modelScopes } from '@unif2ace/core';
-import { FlatState, float32, input, linear, ParamScope, Philox, type Runtime } from '@unif2ace/graph';
+import { faceCnn, featureModel, type ModelConfig, modelScopes } from '@unif2ace/core';
+import { FlatState, float32, input, ParamScope, Philox, type Runtime } from '@unif2ace/graph';
 import { type Attributes, attributeNames, unspokenAttributes } from '../data/grammar/attributes.ts';
 import { binaryCrossEntropy } from './binary-cross-entropy.ts';
+import { TrainError } from './events.ts';
 import { FaceOrder, type Faces, facePixels } from './face-batches.ts';
 import { trainLoop } from './loop.ts';
 import type { StageContext } from './stage.ts';
@@ -10,8 +11,10 @@ import { TrainGraph } from './train-graph.ts';
 const learnt = attributeNames.filter((name) => !unspokenAttributes.includes(name));
 
 /**
- * Trains the face encoder to tell the spoken attributes of training identities; the classifier on top is thrown away,
- * the embedding and the patch features below it are kept.
+ * Trains the face encoder to tell the spoken attributes of training identities. Its embedding is their logits, each with
+ * mean 0 and deviation 1 over the training faces: a rare attribute then speaks as loud as a frequent one, where the layer
+ * that reads the embedding normalises it as a whole.
+ * @throws TrainError when the embedding has not one number for each attribute.
  */
 export async function trainFaceEncoder(
   context: StageContext,
@@ -21,20 +24,17 @@ export async function trainFaceEncoder(
   runtime: Runtime,
 ): Promise<FlatState> {
   const { batch } = context.recipe.faceEncoder;
+  if (config.faceEncoder.width !== learnt.length)
+    throw new TrainError(
+      `train: faceEncoder.width: expected ${learnt.length}, one number for each attribute, got ${config.faceEncoder.width}; try ${learnt.length}`,
+    );
   const root = new ParamScope();
   const { face_BF } = faceCnn(
     modelScopes(root).faceEncoder,
     config.faceEncoder,
     input('pixels', [batch, 3, faces.size, faces.size]),
   );
-  const head = root.at('attribute_head');
-  const init = { kind: 'fanInUniform' as const, fanIn: config.faceEncoder.width };
-  const logits = linear(
-    face_BF,
-    head.param('weight', [learnt.length, config.faceEncoder.width], init),
-    head.param('bias', [learnt.length], init),
-  );
-  const loss = binaryCrossEntropy(logits, input('labels', [batch, learnt.length]));
+  const loss = binaryCrossEntropy(face_BF, input('labels', [batch, learnt.length]));
   const state = new FlatState(root.specs()).initialize(context.recipe.seed);
   const graph = await TrainGraph.compile(loss, {}, root, state, { runtime });
   const random = new Philox(context.recipe.seed, 1);
@@ -60,5 +60,43 @@ export async function trainFaceEncoder(
     },
   });
   await graph.release();
+  await standardize(state, config, faces, labels.length, runtime);
   return state;
+}
+
+/** Faces over which mean and deviation are taken. */
+const facesMeasured = 2048;
+const batchMeasured = 64;
+
+/** Folds mean and deviation of each output over training faces into the last layer. */
+async function standardize(
+  state: FlatState,
+  config: ModelConfig,
+  faces: Faces,
+  count: number,
+  runtime: Runtime,
+): Promise<void> {
+  const weights = new Map(state.specs.map(({ name }) => [name, state.param(name)]));
+  const session = await runtime.createSession(featureModel(config, weights, batchMeasured));
+  const { width } = config.faceEncoder;
+  const [sums, squares] = [new Float64Array(width), new Float64Array(width)];
+  const measured = Math.ceil(Math.min(facesMeasured, count) / batchMeasured) * batchMeasured;
+  for (let first = 0; first < measured; first += batchMeasured) {
+    const chosen = Array.from({ length: batchMeasured }, (_, i) => (first + i) % count);
+    const { face } = await session.run({ pixels: facePixels(faces, chosen, []) });
+    (face!.data as Float32Array).forEach((value, i) => {
+      sums[i % width]! += value;
+      squares[i % width]! += value * value;
+    });
+  }
+  await session.release();
+  const last = (part: string) => state.param(state.specs.find(({ name }) => name.endsWith(`embed.${part}`))!.name);
+  const [weight, bias] = [last('weight'), last('bias')];
+  const inputs = weight.length / width;
+  for (let a = 0; a < width; a++) {
+    const mean = sums[a]! / measured;
+    const deviation = Math.sqrt(Math.max(1e-6, squares[a]! / measured - mean * mean));
+    for (let i = a * inputs; i < (a + 1) * inputs; i++) weight[i]! /= deviation;
+    bias[a] = (bias[a]! - mean) / deviation;
+  }
 }

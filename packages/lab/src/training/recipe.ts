@@ -7,6 +7,8 @@ export interface ImageStage extends LoopSettings {
 }
 
 export interface ModelStage extends LoopSettings {
+  /** Name of its checkpoint and of its lines of progress; unlike those of the other stages. */
+  name: string;
   /** Text-to-image sequences a step. */
   t2iBatch: number;
   /** Faces to be understood a step, each with a caption and some questions. */
@@ -39,5 +41,6 @@ export interface Recipe {
   model: (textVocabSize: number) => ModelConfig;
   faceEncoder: ImageStage;
   tokenizer: ImageStage;
-  backbone: ModelStage;
+  /** In order, each going on from the parameters of the one before (paper §4: generation and captions, then questions). */
+  backbone: readonly ModelStage[];
 }

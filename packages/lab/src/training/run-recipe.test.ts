@@ -47,6 +47,19 @@ const tokenizer = MagvitConfig.parse({
 });
 const stage = { steps: 3, learningRate: 1e-3, warmupSteps: 1, weightDecay: 0.01, clipNorm: 1, emaDecay: 0.5 };
 
+const modelStage = {
+  ...stage,
+  t2iBatch: 2,
+  mmuBatch: 2,
+  questionsPerFace: 2,
+  answerBalance: [1, 0.5],
+  questionTokens: 40,
+  conditionDropout: 0.1,
+  mmuCoefficient: 1,
+  balanceCoefficient: 0.01,
+  loss: { terms: 'both', alpha: 0.01, law: 'cosine', parameterization: 'normalized' },
+} as const;
+
 function tinyRecipe(changes: Partial<Recipe> = {}): Recipe {
   return {
     kind: 'model',
@@ -62,7 +75,7 @@ function tinyRecipe(changes: Partial<Recipe> = {}): Recipe {
         textVocabSize,
         promptTokens: 24,
         answerTokens: 64,
-        faceEncoder: { imageSize: 8, channels: [8], groups: 4, width: 8, patchPool: 2 },
+        faceEncoder: { imageSize: 8, channels: [8], groups: 4, width: 38, patchPool: 2 },
         backbone: BackboneConfig.parse({
           phi: {
             vocabSize: layoutOf({ textVocabSize, tokenizer }).vocabSize,
@@ -75,23 +88,15 @@ function tinyRecipe(changes: Partial<Recipe> = {}): Recipe {
           tokenMoe: { router: { experts: 4, topK: 2 }, routedHidden: 8, sharedHidden: 8 },
           sequenceMoe: {},
           resampler: { sizes: { width: 8, depth: 1, heads: 2, headWidth: 4 }, shared: false },
-          features: { face: { width: 8, tokens: 1 }, clip: { width: 8, tokens: 4 }, noise: { width: 8 } },
+          features: { face: { width: 38, tokens: 1 }, clip: { width: 8, tokens: 4 }, noise: { width: 8 } },
         }),
       }),
     faceEncoder: { ...stage, batch: 4 },
     tokenizer: { ...stage, batch: 4 },
-    backbone: {
-      ...stage,
-      t2iBatch: 2,
-      mmuBatch: 2,
-      questionsPerFace: 2,
-      answerBalance: [1, 0.5],
-      questionTokens: 40,
-      conditionDropout: 0.1,
-      mmuCoefficient: 1,
-      balanceCoefficient: 0.01,
-      loss: { terms: 'both', alpha: 0.01, law: 'cosine', parameterization: 'normalized' },
-    },
+    backbone: [
+      { ...modelStage, name: 'captions', questionsPerFace: 0 },
+      { ...modelStage, name: 'questions' },
+    ],
     ...changes,
   };
 }
@@ -108,7 +113,9 @@ describe('a whole training run on a small folder', () => {
   test('leaves a model that generates, describes and answers; progress has the promised figures', async () => {
     const events = await run('a');
     const progress = events.filter((event) => event.kind === 'progress');
-    expect(new Set(progress.map((event) => event.stage))).toEqual(new Set(['face encoder', 'tokenizer', 'backbone']));
+    expect(new Set(progress.map((event) => event.stage))).toEqual(
+      new Set(['face encoder', 'tokenizer', 'captions', 'questions']),
+    );
     for (const event of progress) {
       expect(event.loss).toBeGreaterThan(0);
       expect(event.tokensPerSecond).toBeGreaterThan(0);
@@ -130,11 +137,11 @@ describe('a whole training run on a small folder', () => {
   test('the same seed gives the same bytes, resuming takes finished stages as they are', async () => {
     await run('b');
     expect(await weightsOf('b')).toEqual(await weightsOf('a'));
-    await rm(join(root, 'b', 'stages', 'backbone.safetensors'));
+    await rm(join(root, 'b', 'stages', 'questions.safetensors'));
     await rm(join(root, 'b', 'model.safetensors'));
     const events = await run('b', tinyRecipe(), { resume: true });
     expect(new Set(events.flatMap((event) => (event.kind === 'progress' ? [event.stage] : [])))).toEqual(
-      new Set(['backbone']),
+      new Set(['questions']),
     );
     expect(await weightsOf('b')).toEqual(await weightsOf('a'));
   });
@@ -143,7 +150,7 @@ describe('a whole training run on a small folder', () => {
     const recipe = tinyRecipe();
     await run(parameterization, {
       ...recipe,
-      backbone: { ...recipe.backbone, loss: { ...recipe.backbone.loss, parameterization } },
+      backbone: recipe.backbone.map((stage) => ({ ...stage, loss: { ...stage.loss, parameterization } })),
     });
     expect(await weightsOf(parameterization)).not.toEqual(await weightsOf('a'));
   });

@@ -71,7 +71,12 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<Mo
   );
   onEvent({ kind: 'stage', name: 'encode', detail: 'codes and features of all faces and their mirror images' });
   const encoded = await encodeFaces(config, weights, { forTokenizer, forEncoder }, records.length, runtime);
-  collect(await stages.weights('backbone', () => trainBackbone(context, config, tokenizer, encoded, labels, runtime)));
+  let backbone: ReadonlyMap<string, Float32Array> | undefined;
+  for (const stage of recipe.backbone)
+    backbone = await stages.weights(stage.name, () =>
+      trainBackbone(context, stage, backbone, config, tokenizer, encoded, labels, runtime),
+    );
+  collect(backbone ?? new Map());
   await saveModel(out, config, tokenizerJson, ({ name }) => weights.get(name) ?? missing(name));
   onEvent({ kind: 'stage', name: 'done', detail: out });
   return config;
