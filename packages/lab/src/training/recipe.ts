@@ -19,6 +19,8 @@ export interface ModelStage extends LoopSettings {
    * are. Balanced first, the rare answer is learnt; nearer to life at last, it is not given too often.
    */
   answerBalance: readonly [start: number, end: number];
+  /** How much more often a topic is asked, by topic; others once. Half as often as answers are balanced, its faces are picked for it. */
+  topicEmphasis?: Readonly<Record<string, number>>;
   /** Room of a question with its answer; longer ones are not asked. */
   questionTokens: number;
   /** Share of prompts dropped, so that guidance has an unconditional branch. */

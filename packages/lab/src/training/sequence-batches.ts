@@ -96,7 +96,7 @@ export class SequenceBatches {
     const [start, end] = stage.answerBalance;
     this.#banks = Array.from(
       { length: balanceSteps },
-      (_, i) => new QuestionBank(labels, start + ((end - start) * i) / (balanceSteps - 1)),
+      (_, i) => new QuestionBank(labels, start + ((end - start) * i) / (balanceSteps - 1), stage.topicEmphasis),
     );
     this.#stage = stage;
     this.#random = random;
@@ -181,7 +181,7 @@ export class SequenceBatches {
     const slots = answerSlots(this.#config, this.#stage);
     const prefix = imageTokens(this.#config) + 3;
     const entries: number[] = [];
-    const rows = this.#answerOrder.next(mmuBatch).map((face): Row => {
+    const rows = this.#asked().map((face): Row => {
       const entry = this.#entry(face);
       entries.push(entry);
       const { ids, labels } = packedAnswers(this.#layout, this.#ids(entry), this.#turns(face, slots), slots);
@@ -209,10 +209,28 @@ export class SequenceBatches {
     };
   }
 
+  #part(): number {
+    const part = Math.floor((balanceSteps * (this.#batches - 1)) / this.#stage.steps);
+    return Math.min(part, balanceSteps - 1);
+  }
+
+  #bank(): QuestionBank {
+    return this.#banks[this.#part()]!;
+  }
+
+  /** All faces in turn; in place of some, as far as answers are balanced, faces that a topic picks. */
+  #asked(): number[] {
+    const { answerBalance, mmuBatch } = this.#stage;
+    const [start, end] = answerBalance;
+    const share = (start + ((end - start) * this.#part()) / (balanceSteps - 1)) / 2;
+    return this.#answerOrder
+      .next(mmuBatch)
+      .map((face) => (this.#random.uniform() < share ? this.#bank().face(this.#random) : face));
+  }
+
   /** A caption in the first slot, questions in the others. */
   #turns(face: number, slots: readonly number[]): Turn[] {
-    const part = Math.floor((balanceSteps * (this.#batches - 1)) / this.#stage.steps);
-    const questions = this.#banks[Math.min(part, balanceSteps - 1)]!.about(face, this.#random);
+    const questions = this.#bank().about(face, this.#random);
     return slots.map((room, slot) => (slot === 0 ? this.#caption(face, room) : this.#question(questions, room)));
   }
 

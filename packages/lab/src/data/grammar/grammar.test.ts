@@ -250,6 +250,18 @@ describe('QuestionBank', () => {
     }
   });
 
+  it('an emphasised topic is asked more often, and picks its faces: half of them with the rare trait', () => {
+    const loud = new QuestionBank(rare, 1, { Eyeglasses: 8 });
+    const asked = (bank: QuestionBank) => [...(tally(bank).get('Eyeglasses')?.values() ?? [])].reduce((a, b) => a + b);
+    expect(asked(loud) / asked(bank)).toBeGreaterThan(4);
+    const random = new Philox(8);
+    const only = new QuestionBank(rare, 1, { Eyeglasses: 1e6 });
+    const drawn = Array.from({ length: 1000 }, () => rare[only.face(random)]!.Eyeglasses);
+    expect(drawn.filter(Boolean).length).toBeGreaterThan(440);
+    expect(drawn.filter(Boolean).length).toBeLessThan(560);
+    expect(() => new QuestionBank(rare, 1, { Spectacles: 2 })).toThrow('emphasis: expected topics of these faces');
+  });
+
   it('asks about different topics until all were asked', () => {
     const questions = bank.about(3, new Philox(1));
     const topics = Array.from({ length: 20 }, () => questions.next().value.topic);

@@ -230,27 +230,48 @@ export class QuestionBank {
   readonly #faces: readonly StatedAttributes[];
   /** Weight of asking a topic of a face with a given answer, by topic and answer. */
   readonly #weights: ReadonlyMap<string, ReadonlyMap<string, number>>;
+  /** Faces by topic and answer. */
+  readonly #answered: readonly { weight: number; answers: readonly (readonly number[])[] }[];
 
-  /** @throws RangeError when no topic has faces for two different answers. */
-  constructor(faces: readonly StatedAttributes[], balance = 1) {
-    const counts = new Map<string, Map<string, number>>();
-    for (const labels of faces)
+  /**
+   * @param emphasis factors by topic, of how often it is asked; default 1.
+   * @throws RangeError when no topic has faces for two different answers, or the emphasis names another topic.
+   */
+  constructor(faces: readonly StatedAttributes[], balance = 1, emphasis: Readonly<Record<string, number>> = {}) {
+    const found = new Map<string, Map<string, number[]>>();
+    faces.forEach((labels, face) => {
       for (const { topic, label } of topicsOf(labels)) {
-        const answers = counts.get(topic) ?? new Map<string, number>();
-        counts.set(topic, answers.set(label, (answers.get(label) ?? 0) + 1));
+        const answers = found.get(topic) ?? new Map<string, number[]>();
+        const sharing = answers.get(label) ?? [];
+        sharing.push(face);
+        found.set(topic, answers.set(label, sharing));
       }
+    });
+    const asked = [...found].filter(([, answers]) => answers.size > 1);
+    for (const topic of Object.keys(emphasis))
+      if (!found.has(topic))
+        throw new RangeError(
+          `QuestionBank: emphasis: expected topics of these faces, got ${topic}; try one of ${[...found.keys()].join(', ')}`,
+        );
     this.#faces = faces;
+    const topicWeight = (topic: string, counts: readonly number[]) =>
+      Math.sqrt(Math.min(...counts)) * (emphasis[topic] ?? 1);
     this.#weights = new Map(
-      [...counts]
-        .filter(([, answers]) => answers.size > 1)
-        .map(([topic, answers]) => {
-          const rarest = Math.min(...answers.values());
-          // a label comes up count · count^−balance times
-          const tempered = [...answers.values()].reduce((sum, count) => sum + count ** (1 - balance), 0);
-          const weight = (count: number) => (Math.sqrt(rarest) * count ** -balance) / tempered;
-          return [topic, new Map([...answers].map(([label, count]) => [label, weight(count)]))];
-        }),
+      asked.map(([topic, answers]) => {
+        const counts = [...answers.values()].map(({ length }) => length);
+        // a label comes up count · count^−balance times
+        const tempered = counts.reduce((sum, count) => sum + count ** (1 - balance), 0);
+        const weight = (count: number) => (topicWeight(topic, counts) * count ** -balance) / tempered;
+        return [topic, new Map([...answers].map(([label, { length }]) => [label, weight(length)]))];
+      }),
     );
+    this.#answered = asked.map(([topic, answers]) => ({
+      weight: topicWeight(
+        topic,
+        [...answers.values()].map(({ length }) => length),
+      ),
+      answers: [...answers.values()],
+    }));
     if (this.#weights.size === 0)
       throw new RangeError(
         `QuestionBank: expected faces that differ, got ${faces.length} without a topic of two answers; try more faces`,
@@ -259,6 +280,12 @@ export class QuestionBank {
 
   get topics(): string[] {
     return [...this.#weights.keys()].sort();
+  }
+
+  /** A face for a topic, drawn as topics are asked, and each of its answers equally often: rare traits are seen more often. */
+  face(random: Philox): number {
+    const { answers } = this.#answered[random.categorical(this.#answered.map(({ weight }) => weight))]!;
+    return pick(random, pick(random, answers));
   }
 
   /** Endless questions about a face (index into the constructor's list), on different topics until all were asked. */
