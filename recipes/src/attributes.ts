@@ -19,7 +19,7 @@ const recipe: AttributeRecipe = {
     attributes: classifiedAttributes,
   }),
   training: {
-    steps: 2200,
+    steps: 6000,
     batch: 48,
     learningRate: 2.5e-3,
     warmupSteps: 60,

@@ -12,17 +12,18 @@ export interface Augmentation {
   cutout: number;
 }
 
-/** Faces cut out of larger ones at random places, mirrored, brightened: [B, 3, S, S] in about −1..1. */
+/** Faces cut out of larger ones at random places, mirrored, brightened, each by its own random numbers: [B, 3, S, S] in about −1..1. */
 export function augmentedPixels(
   { size, data }: Faces,
   faces: readonly number[],
   edge: number,
   { shiftPixels, contrast, brightness, cutout }: Augmentation,
-  random: Philox,
+  randoms: readonly Philox[],
 ): TensorValue {
   const out = new Float32Array(faces.length * 3 * edge * edge);
   const hole = Math.round(cutout * edge);
   faces.forEach((face, b) => {
+    const random = randoms[b]!;
     const [left, top] = [random.int(2 * shiftPixels + 1), random.int(2 * shiftPixels + 1)];
     const mirrored = random.uniform() < 0.5;
     const gain = (1 + contrast * (2 * random.uniform() - 1)) / 127.5;

@@ -1,14 +1,19 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type AttributeClassifierConfig, attributeLogits, attributeModel } from '@unif2ace/core';
 import { saveAttributeClassifier } from '@unif2ace/core/node';
-import { buildModel, FlatState, float32, input, ParamScope, Philox, type Runtime } from '@unif2ace/graph';
+import { buildModel, FlatState, float32, input, ParamScope, type Runtime } from '@unif2ace/graph';
 import { directRuntime } from '@unif2ace/graph/node';
 import { type FaceRecord, loadFaces, readCelebA, type Split } from '../data/celeba.ts';
 import { type Attributes, attributeNames, type CelebaName } from '../data/grammar/attributes.ts';
 import { areaUnderRoc, calibrationError, plattScaling } from '../evaluation/ranking.ts';
 import { binaryCrossEntropy } from '../training/binary-cross-entropy.ts';
-import { type OnTrainEvent, TrainError } from '../training/events.ts';
-import { FaceOrder, facePixels } from '../training/face-batches.ts';
+import { Checkpoints } from '../training/checkpoints.ts';
+import { TrainError } from '../training/events.ts';
+import { facePixels } from '../training/face-batches.ts';
+import { exampleRandom, FaceOrder } from '../training/face-order.ts';
 import { type LoopSettings, trainLoop } from '../training/loop.ts';
+import type { RunOptions } from '../training/run-recipe.ts';
 import { TrainGraph } from '../training/train-graph.ts';
 import { type Augmentation, augmentedPixels } from './augment.ts';
 
@@ -35,10 +40,7 @@ const evaluationBatch = 64;
  * Trains, calibrates on the validation identities (Platt, folded into the head) and measures on the test identities, then
  * writes the classifier to `out`. @throws DataError, TrainError
  */
-export async function trainAttributes(
-  recipe: AttributeRecipe,
-  options: { out: string; dataFolder: string; onEvent: OnTrainEvent; signal?: AbortSignal; runtime?: Runtime },
-): Promise<AttributeScore> {
+export async function trainAttributes(recipe: AttributeRecipe, options: RunOptions): Promise<AttributeScore> {
   const { config, augmentation } = recipe;
   const runtime = options.runtime ?? directRuntime();
   const records = await readCelebA(options.dataFolder);
@@ -58,21 +60,27 @@ export async function trainAttributes(
   const loss = binaryCrossEntropy(logits, input('labels', [batch, config.attributes.length]));
   const state = new FlatState(root.specs()).initialize(recipe.seed);
   const graph = await TrainGraph.compile(loss, {}, root, state, { runtime });
-  const random = new Philox(recipe.seed, 1);
-  const order = new FaceOrder([...train.keys()], random);
+  const order = new FaceOrder([...train.keys()], recipe.seed, 1);
+  const checkpoints = join(options.out, 'checkpoints');
+  if (!options.resume) await rm(checkpoints, { recursive: true, force: true });
   await trainLoop({
     stage: 'attributes',
     onEvent: options.onEvent,
     ...(options.signal && { signal: options.signal }),
     graph,
     settings: recipe.training,
+    checkpoints: new Checkpoints(checkpoints, {
+      layout: { seed: recipe.seed, settings: recipe.training, config },
+      onLog: (text) => options.onEvent({ kind: 'log', text }),
+    }),
     tokensPerStep: batch,
     metrics: () => ({}),
-    batch: () => {
-      const chosen = order.next(batch);
+    batch: ({ step }) => {
+      const chosen = order.slice(step * batch, batch);
+      const randoms = chosen.map((_, i) => exampleRandom(recipe.seed, 1, step * batch + i));
       const truth = chosen.flatMap((face) => labelsOf(train[face]!.attributes, config));
       return {
-        pixels: augmentedPixels(faces, chosen, imageSize, augmentation, random),
+        pixels: augmentedPixels(faces, chosen, imageSize, augmentation, randoms),
         labels: float32(Float32Array.from(truth), [batch, config.attributes.length]),
       };
     },
@@ -83,6 +91,7 @@ export async function trainAttributes(
   await calibrate(config, weights, validation, runtime);
   const score = await evaluate(config, weights, test, runtime);
   await saveAttributeClassifier(options.out, config, weights);
+  await rm(checkpoints, { recursive: true, force: true });
   options.onEvent({ kind: 'stage', name: 'done', detail: options.out });
   return score;
 }

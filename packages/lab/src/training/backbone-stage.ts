@@ -1,16 +1,24 @@
-import { imageTokens, type ModelConfig, mmuLoss, type TextTokenizer, t2iLoss } from '@unif2ace/core';
-import { add, FlatState, mul, ParamScope, Philox, type Runtime } from '@unif2ace/graph';
+import { imageTokens, type LossGraph, type ModelConfig, mmuLoss, type TextTokenizer, t2iLoss } from '@unif2ace/core';
+import { add, FlatState, mul, ParamScope, type Runtime, type Tensor } from '@unif2ace/graph';
 import type { Attributes } from '../data/grammar/attributes.ts';
 import type { EncodedFaces } from './encode-faces.ts';
+import { TrainError } from './events.ts';
 import { trainLoop } from './loop.ts';
 import type { ModelStage } from './recipe.ts';
 import { answerSlots, SequenceBatches } from './sequence-batches.ts';
-import type { StageContext } from './stage.ts';
+import { loopContext, namedParameters, partOf, type StageContext } from './stage.ts';
 import { TrainGraph } from './train-graph.ts';
+
+/** Parameters that serve one task alone; of the head, generation uses the rows of image codes and answers those of text. */
+const ownParameters = {
+  t2i: /[.](t2i|resamplers[.]noise)[.]|lm_head/,
+  mmu: /[.](mmu|resamplers[.](face|clip))[.]|lm_head/,
+} as const;
 
 /**
  * Trains the backbone and its experts: D3Diff, next-token loss and balance terms in one step (paper §1.1, §2.2).
  * @param before parameters to go on from; none: fresh ones.
+ * @returns all parameters of backbone and experts, those of `before` among them that the stage leaves alone.
  */
 export async function trainBackbone(
   context: StageContext,
@@ -21,39 +29,57 @@ export async function trainBackbone(
   faces: EncodedFaces,
   labels: readonly Attributes[],
   runtime: Runtime,
-): Promise<FlatState> {
+): Promise<Map<string, Float32Array>> {
+  const { only } = stage;
+  if (only && !before)
+    throw new TrainError(
+      `train: backbone: ${stage.name}: expected a stage of both tasks before one of ${only} only, got none; try it as a later stage`,
+    );
   const slots = answerSlots(config, stage);
   const root = new ParamScope();
-  const t2i = t2iLoss(root, config, { batch: stage.t2iBatch, parameterization: stage.loss.parameterization });
-  const mmu = mmuLoss(root, config, { batch: stage.mmuBatch, slots });
-  const balance = add(t2i.balance, mmu.balance);
-  const loss = add(add(t2i.loss, mul(mmu.loss, stage.mmuCoefficient)), mul(balance, stage.balanceCoefficient));
-  const state = new FlatState(root.specs()).initialize(context.recipe.seed);
-  for (const [name, values] of before ?? []) state.param(name).set(values);
-  context.loop.onEvent({
+  const { parameterization } = stage.loss;
+  const t2i =
+    only !== 'mmu' && t2iLoss(root, config, { batch: partOf(stage.t2iBatch, stage, 't2iBatch'), parameterization });
+  const mmu = only !== 't2i' && mmuLoss(root, config, { batch: partOf(stage.mmuBatch, stage, 'mmuBatch'), slots });
+  const { loss, metrics } = joined(t2i || undefined, mmu || undefined, stage);
+  const own = only && ownParameters[only];
+  const state = new FlatState(root.specs().filter(({ name }) => !own || own.test(name))).initialize(
+    context.recipe.seed,
+  );
+  const trained = new Set(state.specs.map(({ name }) => name));
+  for (const [name, values] of before ?? []) if (trained.has(name)) state.param(name).set(values);
+  context.onEvent({
     kind: 'log',
-    text: `${(state.parameterCount / 1e6).toFixed(2)} M parameters in backbone and experts`,
+    text: `${(state.parameterCount / 1e6).toFixed(2)} M parameters in ${own ? `the experts of ${only}` : 'backbone and experts'}`,
   });
-  const graph = await TrainGraph.compile(loss, { d3diff: t2i.loss, answers: mmu.loss, balance }, root, state, {
-    runtime,
-  });
-  const batches = new SequenceBatches(config, tokenizer, faces, labels, stage, new Philox(context.recipe.seed, 3));
+  const frozen = new Map([...(before ?? [])].filter(([name]) => !trained.has(name)));
+  const graph = await TrainGraph.compile(loss, metrics, root, state, { runtime, frozen });
+  const batches = new SequenceBatches(config, tokenizer, faces, labels, stage, context.recipe.seed);
   const tokens = imageTokens(config);
+  const t2iTokens = stage.t2iBatch * (config.promptTokens + tokens + 3);
+  const mmuTokens = stage.mmuBatch * (slots.reduce((a, b) => a + b) + tokens + 3);
   await trainLoop({
-    ...context.loop,
-    stage: stage.name,
-    graph,
-    settings: stage,
-    tokensPerStep:
-      stage.t2iBatch * (config.promptTokens + tokens + 3) +
-      stage.mmuBatch * (slots.reduce((a, b) => a + b) + tokens + 3),
-    metrics: (outputs) => ({
-      d3diff: outputs.d3diff![0]!,
-      answers: outputs.answers![0]!,
-      balance: outputs.balance![0]! / 2,
-    }),
-    batch: () => batches.next(),
+    ...loopContext(context, stage.name, graph, stage),
+    tokensPerStep: (t2i ? t2iTokens : 0) + (mmu ? mmuTokens : 0),
+    metrics: (outputs) => Object.fromEntries(Object.keys(metrics).map((name) => [name, outputs[name]![0]!])),
+    batch: (place) => batches.at(place),
   });
   await graph.release();
-  return state;
+  return new Map([...frozen, ...namedParameters(state)]);
+}
+
+function joined(t2i: LossGraph | undefined, mmu: LossGraph | undefined, stage: ModelStage) {
+  const parts = [t2i, mmu].filter((part) => part !== undefined);
+  const balance = mul(
+    parts.map((part) => part.balance).reduce((a, b) => add(a, b)),
+    1 / parts.length,
+  );
+  const losses = [t2i?.loss, mmu && mul(mmu.loss, stage.mmuCoefficient)].filter((part) => part !== undefined);
+  const loss = losses.reduce((a, b) => add(a, b));
+  const metrics: Record<string, Tensor> = {
+    ...(t2i && { d3diff: t2i.loss }),
+    ...(mmu && { answers: mmu.loss }),
+    balance,
+  };
+  return { loss: add(loss, mul(balance, stage.balanceCoefficient * parts.length)), metrics };
 }

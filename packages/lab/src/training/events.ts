@@ -11,6 +11,11 @@ export type TrainEvent =
       loss: number;
       /** Means since the last event. */
       metrics: Record<string, number>;
+      learningRate: number;
+      /** Before clipping. */
+      gradNorm: number;
+      /** Resident memory of the process. */
+      memoryBytes: number;
       tokensPerSecond: number;
       etaSeconds: number;
     };

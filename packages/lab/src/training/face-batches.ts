@@ -1,4 +1,4 @@
-import { float32, type Philox, type TensorValue } from '@unif2ace/graph';
+import { float32, type TensorValue } from '@unif2ace/graph';
 
 /** Faces of one size in memory, RGB bytes [N, S, S, 3]. */
 export interface Faces {
@@ -18,25 +18,4 @@ export function facePixels({ size, data }: Faces, faces: readonly number[], flip
       }
   });
   return float32(out, [faces.length, 3, size, size]);
-}
-
-/** Goes through all faces in a new random order each time round. */
-export class FaceOrder {
-  readonly #faces: readonly number[];
-  readonly #random: Philox;
-  #left: number[] = [];
-
-  constructor(faces: readonly number[], random: Philox) {
-    this.#faces = faces;
-    this.#random = random;
-  }
-
-  next(count: number): number[] {
-    const batch: number[] = [];
-    while (batch.length < count) {
-      if (this.#left.length === 0) this.#left = this.#random.shuffle([...this.#faces]);
-      batch.push(this.#left.pop()!);
-    }
-    return batch;
-  }
 }

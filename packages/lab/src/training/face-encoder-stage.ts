@@ -1,11 +1,12 @@
 import { faceCnn, featureModel, type ModelConfig, modelScopes } from '@unif2ace/core';
-import { FlatState, float32, input, ParamScope, Philox, type Runtime } from '@unif2ace/graph';
+import { FlatState, float32, input, ParamScope, type Runtime } from '@unif2ace/graph';
 import { type Attributes, attributeNames, unspokenAttributes } from '../data/grammar/attributes.ts';
 import { binaryCrossEntropy } from './binary-cross-entropy.ts';
 import { TrainError } from './events.ts';
-import { FaceOrder, type Faces, facePixels } from './face-batches.ts';
+import { type Faces, facePixels } from './face-batches.ts';
+import { ImageOrder } from './face-order.ts';
 import { trainLoop } from './loop.ts';
-import type { StageContext } from './stage.ts';
+import { loopContext, namedParameters, partOf, type StageContext } from './stage.ts';
 import { TrainGraph } from './train-graph.ts';
 
 const learnt = attributeNames.filter((name) => !unspokenAttributes.includes(name));
@@ -22,8 +23,9 @@ export async function trainFaceEncoder(
   faces: Faces,
   labels: readonly Attributes[],
   runtime: Runtime,
-): Promise<FlatState> {
-  const { batch } = context.recipe.faceEncoder;
+): Promise<Map<string, Float32Array>> {
+  const settings = context.recipe.faceEncoder;
+  const batch = partOf(settings.batch, settings, 'faceEncoder.batch');
   if (config.faceEncoder.width !== learnt.length)
     throw new TrainError(
       `train: faceEncoder.width: expected ${learnt.length}, one number for each attribute, got ${config.faceEncoder.width}; try ${learnt.length}`,
@@ -37,31 +39,23 @@ export async function trainFaceEncoder(
   const loss = binaryCrossEntropy(face_BF, input('labels', [batch, learnt.length]));
   const state = new FlatState(root.specs()).initialize(context.recipe.seed);
   const graph = await TrainGraph.compile(loss, {}, root, state, { runtime });
-  const random = new Philox(context.recipe.seed, 1);
-  const order = new FaceOrder([...labels.keys()], random);
+  const order = new ImageOrder(labels.length, context.recipe.seed, 1);
   await trainLoop({
-    ...context.loop,
-    stage: 'face encoder',
-    graph,
-    settings: context.recipe.faceEncoder,
-    tokensPerStep: batch,
+    ...loopContext(context, 'face encoder', graph, settings),
+    tokensPerStep: settings.batch,
     metrics: () => ({}),
-    batch: () => {
-      const chosen = order.next(batch);
+    batch: (place) => {
+      const { faces: chosen, flipped } = order.batch(place, batch);
       const truth = chosen.flatMap((face) => learnt.map((name) => Number(labels[face]![name])));
       return {
-        pixels: facePixels(
-          faces,
-          chosen,
-          chosen.map(() => random.uniform() < 0.5),
-        ),
+        pixels: facePixels(faces, chosen, flipped),
         labels: float32(Float32Array.from(truth), [batch, learnt.length]),
       };
     },
   });
   await graph.release();
   await standardize(state, config, faces, labels.length, runtime);
-  return state;
+  return namedParameters(state);
 }
 
 /** Faces over which mean and deviation are taken. */
@@ -76,7 +70,7 @@ async function standardize(
   count: number,
   runtime: Runtime,
 ): Promise<void> {
-  const weights = new Map(state.specs.map(({ name }) => [name, state.param(name)]));
+  const weights = namedParameters(state);
   const session = await runtime.createSession(featureModel(config, weights, batchMeasured));
   const { width } = config.faceEncoder;
   const [sums, squares] = [new Float64Array(width), new Float64Array(width)];

@@ -1,7 +1,9 @@
-import type { TensorValues } from '@unif2ace/graph';
+import type { FlatState, TensorValues } from '@unif2ace/graph';
 import { AdamW, clipGradNorm } from './adamw.ts';
+import type { Checkpoints } from './checkpoints.ts';
 import { type OnTrainEvent, TrainError } from './events.ts';
 import { learningRate } from './lr-schedule.ts';
+import { ProgressReporter } from './progress-reporter.ts';
 import type { TrainGraph } from './train-graph.ts';
 
 export interface LoopSettings {
@@ -14,22 +16,33 @@ export interface LoopSettings {
   clipNorm: number;
   /** Share of the average that a step leaves in place. */
   emaDecay: number;
+  /** Parts in which a step's batch is computed one after the other; each has the stage's batch sizes divided by it. Default 1. */
+  accumulation?: number;
+}
+
+/** Which part of which step's batch: its examples are those at `(step · parts + part) · B` and after. */
+export interface BatchPlace {
+  step: number;
+  part: number;
+  parts: number;
 }
 
 export interface LoopRun {
   stage: string;
   graph: TrainGraph;
   settings: LoopSettings;
-  /** Tokens (or images) in a batch, for the throughput. */
+  /** Tokens (or images) of a whole step, for the throughput. */
   tokensPerStep: number;
-  batch: (step: number) => TensorValues;
+  /** A function of the place alone, so that a resumed run sees what an unbroken one would have seen. */
+  batch: (place: BatchPlace) => TensorValues;
   /** Figures to report, from the graph's outputs. */
   metrics: (outputs: Record<string, Float32Array>) => Record<string, number>;
   onEvent: OnTrainEvent;
   signal?: AbortSignal;
+  checkpoints?: Checkpoints;
+  /** Steps, or seconds, between checkpoints. Default: 120 seconds. One is written besides when the run is stopped. */
+  checkpointEvery?: { steps: number } | { seconds: number };
 }
-
-const reportEveryMs = 500;
 
 /** Biases and norms are not decayed. */
 function isUndecayed(_name: string, shape: readonly number[]): boolean {
@@ -38,10 +51,11 @@ function isUndecayed(_name: string, shape: readonly number[]): boolean {
 
 /**
  * Trains for the given steps with AdamW, warm-up and cosine, clipping and an exponential moving average; the average is
- * left in the state's parameters. @throws TrainError when the loss is no finite number, or the run is aborted.
+ * left in the state's parameters. Goes on from the newest checkpoint, to the very bits of a run never stopped.
+ * @throws TrainError when loss or gradients are no finite numbers (naming the tensor), or the run is aborted.
  */
 export async function trainLoop(run: LoopRun): Promise<void> {
-  const { settings, graph, stage } = run;
+  const { settings, graph, stage, checkpoints } = run;
   const { state } = graph;
   const optimizer = new AdamW(state, {
     learningRate: settings.learningRate,
@@ -51,23 +65,47 @@ export async function trainLoop(run: LoopRun): Promise<void> {
   });
   const schedule = { kind: 'cosine', warmupSteps: settings.warmupSteps, totalSteps: settings.steps } as const;
   const average = state.params.slice();
-  const report = new Reporter(run);
-  for (let step = 0; step < settings.steps; step++) {
-    if (run.signal?.aborted) throw new TrainError(`train: stopped in ${stage} at step ${step} of ${settings.steps}`);
-    const outputs = await graph.run(run.batch(step));
-    const loss = outputs.loss![0]!;
-    if (!Number.isFinite(loss))
-      throw new TrainError(
-        `train: ${stage} step ${step}: expected a finite loss, got ${loss}; try a lower learning rate than ${settings.learningRate}`,
-      );
-    clipGradNorm(state.grads, settings.clipNorm);
+  const arrays = { params: state.params, m: state.m, v: state.v, average };
+  const known = await checkpoints?.latest();
+  if (known) {
+    for (const [name, array] of Object.entries(arrays)) array.set(known.arrays[name]!);
+    optimizer.steps = known.step;
+    run.onEvent({ kind: 'log', text: `resumed: ${stage} at step ${known.step} of ${settings.steps}` });
+  }
+  const first = known?.step ?? 0;
+  const accumulation = settings.accumulation ?? 1;
+  const sum = accumulation > 1 ? new Float32Array(state.grads.length) : undefined;
+  const report = new ProgressReporter(run, first);
+  const saver = new Saver(run, first);
+  const save = async (step: number) => checkpoints?.save({ step, arrays }, report.takeMeanLoss());
+  for (let step = first; step < settings.steps; step++) {
+    if (run.signal?.aborted) {
+      if (step > saver.lastStep) await save(step);
+      throw new TrainError(`train: stopped in ${stage} at step ${step} of ${settings.steps}`);
+    }
+    const figures: Record<string, number> = {};
+    sum?.fill(0);
+    for (let part = 0; part < accumulation; part++) {
+      const outputs = await graph.run(run.batch({ step, part, parts: accumulation }));
+      for (const [name, value] of Object.entries({ loss: outputs.loss![0]!, ...run.metrics(outputs) }))
+        figures[name] = (figures[name] ?? 0) + value / accumulation;
+      if (sum) addTo(sum, state.grads, 1 / accumulation);
+    }
+    if (sum) state.grads.set(sum);
+    const norm = clipGradNorm(state.grads, settings.clipNorm);
+    if (!Number.isFinite(figures.loss) || !Number.isFinite(norm)) throw notFinite(run, step, figures.loss!);
     optimizer.learningRate = learningRate(schedule, step + 1, { base: settings.learningRate });
     optimizer.step();
     // a short average first, so that the start is forgotten
     moveAverage(average, state.params, Math.min(settings.emaDecay, (1 + step) / (10 + step)));
-    report.add(step + 1, { loss, ...run.metrics(outputs) });
+    report.add(step + 1, { ...figures, gradNorm: norm, learningRate: optimizer.learningRate });
+    if (saver.isDue(step + 1)) await save(step + 1);
   }
   state.params.set(average);
+}
+
+function addTo(sum: Float32Array, values: Float32Array, factor: number): void {
+  for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + factor * values[i]!;
 }
 
 function moveAverage(average: Float32Array, params: Float32Array, decay: number): void {
@@ -75,38 +113,51 @@ function moveAverage(average: Float32Array, params: Float32Array, decay: number)
   for (let i = 0; i < average.length; i++) average[i] = average[i]! + rest * (params[i]! - average[i]!);
 }
 
-/** Sends means of the figures at most twice a second. */
-class Reporter {
-  readonly #run: LoopRun;
-  readonly #startMs = performance.now();
-  #lastMs = performance.now();
-  #sums: Record<string, number> = {};
-  #count = 0;
+function notFinite({ stage, graph, settings, checkpoints }: LoopRun, step: number, loss: number): TrainError {
+  const where = firstNotFinite(graph.state);
+  const kept = checkpoints ? '; the checkpoints before it are kept' : '';
+  return new TrainError(
+    `train: ${stage} step ${step}: expected a finite loss and gradients, got loss ${loss}${where ? ` and ${where}` : ''}${kept}; try a lower learning rate than ${settings.learningRate}`,
+  );
+}
 
-  constructor(run: LoopRun) {
-    this.#run = run;
+/** The first parameter or gradient that holds no number. */
+function firstNotFinite(state: FlatState): string | undefined {
+  for (const [kind, view] of [
+    ['parameter', (name: string) => state.param(name)],
+    ['gradient', (name: string) => state.grad(name)],
+  ] as const)
+    for (const { name } of state.specs) {
+      const bad = view(name).find((value) => !Number.isFinite(value));
+      if (bad !== undefined) return `${bad} in the ${kind} of ${name}`;
+    }
+  return undefined;
+}
+
+const defaultCheckpointEvery = { seconds: 120 };
+
+/** When the next checkpoint is due. */
+class Saver {
+  lastStep: number;
+  readonly #every: { steps: number } | { seconds: number };
+  readonly #steps: number;
+  #lastMs = performance.now();
+
+  constructor({ checkpointEvery = defaultCheckpointEvery, settings }: LoopRun, first: number) {
+    this.#every = checkpointEvery;
+    this.#steps = settings.steps;
+    this.lastStep = first;
   }
 
-  add(step: number, figures: Record<string, number>): void {
-    for (const [name, value] of Object.entries(figures)) this.#sums[name] = (this.#sums[name] ?? 0) + value;
-    this.#count++;
-    const nowMs = performance.now();
-    const { settings, stage, tokensPerStep, onEvent } = this.#run;
-    if (nowMs - this.#lastMs < reportEveryMs && step < settings.steps) return;
-    const means = Object.fromEntries(Object.entries(this.#sums).map(([name, sum]) => [name, sum / this.#count]));
-    const { loss = Number.NaN, ...metrics } = means;
-    onEvent({
-      kind: 'progress',
-      stage,
-      step,
-      steps: settings.steps,
-      loss,
-      metrics,
-      tokensPerSecond: (this.#count * tokensPerStep * 1000) / (nowMs - this.#lastMs),
-      etaSeconds: ((settings.steps - step) * (nowMs - this.#startMs)) / step / 1000,
-    });
-    this.#lastMs = nowMs;
-    this.#sums = {};
-    this.#count = 0;
+  isDue(step: number): boolean {
+    const due =
+      'steps' in this.#every
+        ? step % this.#every.steps === 0
+        : performance.now() - this.#lastMs >= 1000 * this.#every.seconds;
+    // the end of a stage is stored as its result
+    if (!due || step === this.#steps) return false;
+    this.lastStep = step;
+    this.#lastMs = performance.now();
+    return true;
   }
 }

@@ -9,6 +9,11 @@ export interface ImageStage extends LoopSettings {
 export interface ModelStage extends LoopSettings {
   /** Name of its checkpoint and of its lines of progress; unlike those of the other stages. */
   name: string;
+  /**
+   * Train the experts of one task alone: nothing of the other is computed, what both share stays as it is, and so does
+   * the other task, to the bit. Default: both tasks, all parameters.
+   */
+  only?: 't2i' | 'mmu';
   /** Text-to-image sequences a step. */
   t2iBatch: number;
   /** Faces to be understood a step, each with a caption and some questions. */

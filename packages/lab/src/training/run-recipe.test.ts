@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BackboneConfig, encodePng, layoutOf, MagvitConfig, ModelConfig, pixelImage, UniF2ace } from '@unif2ace/core';
 import { loadModel } from '@unif2ace/core/node';
-import { Philox } from '@unif2ace/graph';
+import { Philox, type Runtime } from '@unif2ace/graph';
 import { directRuntime } from '@unif2ace/graph/node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { attributeNames } from '../data/grammar/attributes.ts';
@@ -107,6 +107,28 @@ async function run(out: string, recipe = tinyRecipe(), more: { resume?: boolean;
   return events;
 }
 
+/** A runtime that calls back after so many training steps were computed. */
+function afterTrainingRuns(count: number, then: () => void): Runtime {
+  const runtime = directRuntime();
+  let runs = 0;
+  return {
+    ...runtime,
+    createSession: async (model, options) => {
+      const session = await runtime.createSession(model, options);
+      return {
+        inputNames: session.inputNames,
+        outputNames: session.outputNames,
+        release: () => session.release(),
+        run: async (feeds, fetches) => {
+          const values = await session.run(feeds, fetches);
+          if (session.outputNames.some((name) => name.startsWith('grad.')) && ++runs === count) then();
+          return values;
+        },
+      };
+    },
+  };
+}
+
 const weightsOf = (out: string) => readFile(join(root, out, 'model.safetensors'));
 
 describe('a whole training run on a small folder', () => {
@@ -146,6 +168,111 @@ describe('a whole training run on a small folder', () => {
     expect(await weightsOf('b')).toEqual(await weightsOf('a'));
   });
 
+  test('a run stopped after every second step and resumed gives the bytes of one never stopped', async () => {
+    const out = join(root, 'stops');
+    let stops = 0;
+    for (;;) {
+      const stop = new AbortController();
+      const going = runRecipe(tinyRecipe(), {
+        out,
+        dataFolder: data,
+        resume: true,
+        signal: stop.signal,
+        onEvent: () => {},
+        runtime: afterTrainingRuns(2, () => stop.abort()),
+      });
+      const stopped = await going.then(
+        () => false,
+        (error: Error) => /^train: stopped in/.test(error.message),
+      );
+      if (!stopped) break;
+      stops++;
+    }
+    // four stages of three steps
+    expect(stops).toBeGreaterThanOrEqual(5);
+    expect(await weightsOf('stops')).toEqual(await weightsOf('a'));
+    expect(await readdir(join(out, 'checkpoints'))).toEqual([]);
+  });
+
+  test('killed at any step, the checkpoint before it leads to the same bytes', async () => {
+    const out = join(root, 'killed');
+    const broken = runRecipe(tinyRecipe(), {
+      out,
+      dataFolder: data,
+      checkpointEvery: { steps: 1 },
+      onEvent: () => {},
+      // a crash in the third step of the last stage
+      runtime: afterTrainingRuns(12, () => {
+        throw new Error('power cut');
+      }),
+    });
+    await expect(broken).rejects.toThrow('power cut');
+    const log = await run('killed', tinyRecipe(), { resume: true });
+    expect(log).toContainEqual({ kind: 'log', text: 'resumed: questions at step 2 of 3' });
+    expect(await weightsOf('killed')).toEqual(await weightsOf('a'));
+  });
+
+  test('a checkpoint of other settings is refused', async () => {
+    await run('other');
+    await rm(join(root, 'other', 'stages', 'questions.safetensors'));
+    const stop = new AbortController();
+    const more = {
+      out: join(root, 'other'),
+      dataFolder: data,
+      resume: true,
+      signal: stop.signal,
+      onEvent: () => {},
+      runtime: afterTrainingRuns(2, () => stop.abort()),
+    };
+    await expect(runRecipe(tinyRecipe(), more)).rejects.toThrow('train: stopped in questions at step 2 of 3');
+    const recipe = tinyRecipe();
+    const changed = recipe.backbone.map((stage) => ({ ...stage, learningRate: 5e-4 }));
+    await expect(run('other', { ...recipe, backbone: changed }, { resume: true })).rejects.toThrow(
+      /expected one of this recipe/,
+    );
+  });
+
+  test('one part after the other or all at once: the same loss', async () => {
+    const losses = async (accumulation: number) => {
+      const stages = tinyRecipe().backbone.map((stage) => ({ ...stage, accumulation, balanceCoefficient: 0 }));
+      const events = await run(`parts${accumulation}`, tinyRecipe({ backbone: stages }));
+      return events.flatMap((event) => (event.kind === 'progress' && event.stage === 'questions' ? [event.loss] : []));
+    };
+    const [whole, parts] = [await losses(1), await losses(2)];
+    expect(parts).toHaveLength(whole.length);
+    for (const [i, loss] of parts.entries()) expect(loss).toBeCloseTo(whole[i]!, 5);
+  });
+
+  test('a stage of one task leaves every answer as it was, to the bit', async () => {
+    const recipe = tinyRecipe();
+    const faces = { ...modelStage, name: 'faces', only: 't2i', mmuBatch: 0 } as const;
+    await run('only', { ...recipe, backbone: [...recipe.backbone, faces] });
+    const [before, after] = await Promise.all(
+      ['a', 'only'].map(async (out) => new UniF2ace(await loadModel(join(root, out)), directRuntime())),
+    );
+    const say = async (model: UniF2ace) => {
+      const words: string[] = [];
+      for await (const word of model.describe(pixelImage(89, 109), { maxTokens: 12 })) words.push(word);
+      return words;
+    };
+    expect(await say(after!)).toEqual(await say(before!));
+    const face = async (model: UniF2ace) => {
+      const running = model.generate('a man', { steps: 4, seed: 3 });
+      let next = await running.next();
+      const tokens: string[] = [];
+      while (!next.done) {
+        tokens.push(String(next.value.tokens[0]));
+        next = await running.next();
+      }
+      return tokens;
+    };
+    expect(await weightsOf('only')).not.toEqual(await weightsOf('a'));
+    expect((await face(after!)).length).toBe(4);
+    await Promise.all([before!.close(), after!.close()]);
+    const alone = { ...recipe, backbone: [faces] };
+    await expect(run('alone', alone)).rejects.toThrow('expected a stage of both tasks before one of t2i only');
+  });
+
   test.each(['fullVocabulary', 'unnormalized'] as const)('trains with the %s score', async (parameterization) => {
     const recipe = tinyRecipe();
     await run(parameterization, {
@@ -157,7 +284,9 @@ describe('a whole training run on a small folder', () => {
 
   test('a loss that is no number ends the run with its stage and step, and no model', async () => {
     const recipe = tinyRecipe({ tokenizer: { ...stage, steps: 30, learningRate: 1e18, clipNorm: 1e30, batch: 4 } });
-    await expect(run('bad', recipe)).rejects.toThrow(/^train: tokenizer step \d+: expected a finite loss, got/);
+    await expect(run('bad', recipe)).rejects.toThrow(
+      /^train: tokenizer step \d+: expected a finite loss and gradients, got .* in the (parameter|gradient) of tokenizer[.]/,
+    );
     expect(existsSync(join(root, 'bad', 'model.safetensors'))).toBe(false);
   });
 

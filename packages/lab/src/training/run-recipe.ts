@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   createTextTokenizer,
@@ -11,7 +11,7 @@ import {
   type TokenizerJson,
 } from '@unif2ace/core';
 import { saveModel, writeFileAtomic, writeSafetensorsFile } from '@unif2ace/core/node';
-import { type FlatState, Philox, type Runtime } from '@unif2ace/graph';
+import { Philox, type Runtime } from '@unif2ace/graph';
 import { directRuntime } from '@unif2ace/graph/node';
 import { type FaceRecord, loadFacesAtSizes, readCelebA } from '../data/celeba.ts';
 import { captionFace } from '../data/grammar/caption.ts';
@@ -27,12 +27,13 @@ import type { StageContext } from './stage.ts';
 import { trainTokenizer } from './tokenizer-stage.ts';
 
 export interface RunOptions {
-  /** Folder of the model; checkpoints of finished stages go to its subfolder `stages`. */
+  /** Folder of the model; results of finished stages go to its subfolder `stages`, checkpoints of an unfinished one to `checkpoints`. */
   out: string;
   /** Folder in CelebA's layout. */
   dataFolder: string;
-  /** Take finished stages from `out` instead of training them again. */
+  /** Take finished stages from `out` instead of training them again, and go on with the unfinished one. */
   resume?: boolean;
+  checkpointEvery?: StageContext['checkpointEvery'];
   onEvent: OnTrainEvent;
   signal?: AbortSignal;
   runtime?: Runtime;
@@ -42,7 +43,14 @@ export interface RunOptions {
 export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<ModelConfig> {
   const { out, onEvent, signal } = options;
   const runtime = options.runtime ?? directRuntime();
-  const context: StageContext = { recipe, loop: { onEvent, ...(signal && { signal }) } };
+  const context: StageContext = {
+    recipe,
+    onEvent,
+    ...(signal && { signal }),
+    ...(options.checkpointEvery && { checkpointEvery: options.checkpointEvery }),
+    checkpointFolder: (stage) => join(out, 'checkpoints', stage.replaceAll(' ', '-')),
+  };
+  if (!options.resume) await rm(join(out, 'checkpoints'), { recursive: true, force: true });
   const all = await readCelebA(options.dataFolder);
   const records = all.filter(({ split }) => split === 'train');
   if (records.length === 0)
@@ -127,21 +135,23 @@ class StageStore {
     return value;
   }
 
-  async weights(name: string, train: () => Promise<FlatState>): Promise<ReadonlyMap<string, Float32Array>> {
+  /** Parameters of a stage, stored flat. */
+  async weights(
+    name: string,
+    train: () => Promise<ReadonlyMap<string, Float32Array>>,
+  ): Promise<ReadonlyMap<string, Float32Array>> {
     const file = join(this.#folder, `${name}.safetensors`);
     if (this.#known(file)) {
       const { tensors } = readSafetensors(await readFile(file));
       return new Map([...tensors].map(([key, tensor]) => [key, decodeFloat32(tensor)]));
     }
     this.#onEvent({ kind: 'stage', name, detail: '' });
-    const state = await train();
-    const tensors = state.specs.map((spec) => ({
-      name: spec.name,
-      shape: spec.shape,
-      dtype: 'F32' as const,
-      data: state.param(spec.name),
-    }));
-    await writeSafetensorsFile(file, tensors);
-    return new Map(tensors.map(({ name: key, data }) => [key, data]));
+    const weights = await train();
+    await writeSafetensorsFile(
+      file,
+      [...weights].map(([key, data]) => ({ name: key, shape: [data.length], dtype: 'F32' as const, data })),
+    );
+    await rm(join(this.#folder, '..', 'checkpoints', name), { recursive: true, force: true });
+    return weights;
   }
 }

@@ -23,7 +23,8 @@ import { captionFace } from '../data/grammar/caption.ts';
 import { type Question, QuestionBank } from '../data/grammar/questions.ts';
 import type { EncodedFaces } from './encode-faces.ts';
 import { TrainError } from './events.ts';
-import { FaceOrder } from './face-batches.ts';
+import { exampleRandom, FaceOrder } from './face-order.ts';
+import type { BatchPlace } from './loop.ts';
 import type { ModelStage } from './recipe.ts';
 
 /** Room of the texts about one face: a caption, then the questions. */
@@ -53,6 +54,8 @@ export function answerWeights(labels: readonly number[], slots: readonly number[
 /** Parts of the training between the first and the last balance of answers. */
 const balanceSteps = 8;
 const captionShare = 0.5;
+/** Of the two tasks' examples. */
+const streams = { t2i: 3, mmu: 5 } as const;
 const maxCachedTexts = 20_000;
 
 /** Sequence with the loss weight of each target. */
@@ -71,9 +74,8 @@ export class SequenceBatches {
   readonly #labels: readonly Attributes[];
   /** For each part of the training, in order. */
   readonly #banks: readonly QuestionBank[];
-  #batches = 0;
   readonly #stage: ModelStage;
-  readonly #random: Philox;
+  readonly #seed: number;
   readonly #order: FaceOrder;
   readonly #answerOrder: FaceOrder;
   readonly #masks = new Map<number, Float32Array>();
@@ -86,7 +88,7 @@ export class SequenceBatches {
     faces: EncodedFaces,
     labels: readonly Attributes[],
     stage: ModelStage,
-    random: Philox,
+    seed: number,
   ) {
     this.#config = config;
     this.#layout = layoutOf(config);
@@ -99,14 +101,15 @@ export class SequenceBatches {
       (_, i) => new QuestionBank(labels, start + ((end - start) * i) / (balanceSteps - 1), stage.topicEmphasis),
     );
     this.#stage = stage;
-    this.#random = random;
-    this.#order = new FaceOrder([...labels.keys()], random);
-    this.#answerOrder = new FaceOrder([...labels.keys()], random);
+    this.#seed = seed;
+    this.#order = new FaceOrder([...labels.keys()], seed, streams.t2i);
+    this.#answerOrder = new FaceOrder([...labels.keys()], seed, streams.mmu);
   }
 
-  next(): TensorValues {
-    this.#batches++;
-    return { ...this.#t2i(), ...this.#mmu() };
+  /** The batch at a place: of both tasks, or of the one that the stage trains. */
+  at(place: BatchPlace): TensorValues {
+    const { only } = this.#stage;
+    return { ...(only !== 'mmu' && this.#t2i(place)), ...(only !== 't2i' && this.#mmu(place)) };
   }
 
   /** The mask depends on the padding alone. */
@@ -125,27 +128,30 @@ export class SequenceBatches {
   }
 
   /** One of the two encodings of a face. */
-  #entry(face: number): number {
-    return 2 * face + this.#random.int(2);
+  #entry(face: number, random: Philox): number {
+    return 2 * face + random.int(2);
   }
 
   #ids(entry: number): number[] {
     return Array.from(this.#faces.codes[entry]!, (code) => this.#layout.codeOffset + code);
   }
 
-  #t2i(): TensorValues {
+  #t2i({ step, part, parts }: BatchPlace): TensorValues {
     const tokens = imageTokens(this.#config);
-    const { t2iBatch, conditionDropout, loss } = this.#stage;
+    const { conditionDropout, loss } = this.#stage;
+    const t2iBatch = this.#stage.t2iBatch / parts;
+    const first = (step * parts + part) * t2iBatch;
     const ratios: number[] = [];
     const scoreWeights: number[] = [];
-    const rows = this.#order.next(t2iBatch).map((face): Row => {
-      const codes = this.#faces.codes[this.#entry(face)]!;
-      const length = this.#random.uniform() < 0.7 ? 'short' : 'medium';
-      const text = this.#tokenizer.encode(captionFace(this.#labels[face]!, this.#random, length).text);
-      const count = drawMaskCount(loss.law, tokens, this.#random);
-      const masked = drawMask(count, tokens, this.#random);
+    const rows = this.#order.slice(first, t2iBatch).map((face, i): Row => {
+      const random = exampleRandom(this.#seed, streams.t2i, first + i);
+      const codes = this.#faces.codes[this.#entry(face, random)]!;
+      const length = random.uniform() < 0.7 ? 'short' : 'medium';
+      const text = this.#tokenizer.encode(captionFace(this.#labels[face]!, random, length).text);
+      const count = drawMaskCount(loss.law, tokens, random);
+      const masked = drawMask(count, tokens, random);
       const image = Array.from(codes, (code, i) => (masked[i] ? this.#layout.mask : this.#layout.codeOffset + code));
-      const dropped = this.#random.uniform() < conditionDropout;
+      const dropped = random.uniform() < conditionDropout;
       const { ids } = t2iSequence(this.#layout, text, this.#config.promptTokens, image, image, dropped);
       ratios.push(count / tokens);
       const normalized = loss.parameterization === 'normalized';
@@ -175,16 +181,22 @@ export class SequenceBatches {
   }
 
   /** Faces with a caption and some questions each; captions and questions count the same, however long they are. */
-  #mmu(): TensorValues {
-    const { mmuBatch } = this.#stage;
+  #mmu({ step, part, parts }: BatchPlace): TensorValues {
+    const mmuBatch = this.#stage.mmuBatch / parts;
+    const first = (step * parts + part) * mmuBatch;
+    const balance = this.#balance(step);
     const { face: faceShape, clip: clipShape } = this.#config.backbone.features;
     const slots = answerSlots(this.#config, this.#stage);
     const prefix = imageTokens(this.#config) + 3;
     const entries: number[] = [];
-    const rows = this.#asked().map((face): Row => {
-      const entry = this.#entry(face);
+    const rows = this.#answerOrder.slice(first, mmuBatch).map((inTurn, i): Row => {
+      const random = exampleRandom(this.#seed, streams.mmu, first + i);
+      // as far as answers are balanced, faces that a topic picks take the place of some
+      const face = random.uniform() < balance.share ? balance.bank.face(random) : inTurn;
+      const entry = this.#entry(face, random);
       entries.push(entry);
-      const { ids, labels } = packedAnswers(this.#layout, this.#ids(entry), this.#turns(face, slots), slots);
+      const turns = this.#turns(face, slots, balance.bank, random);
+      const { ids, labels } = packedAnswers(this.#layout, this.#ids(entry), turns, slots);
       const counted = labels.slice(prefix);
       return {
         ids,
@@ -209,38 +221,29 @@ export class SequenceBatches {
     };
   }
 
-  #part(): number {
-    const part = Math.floor((balanceSteps * (this.#batches - 1)) / this.#stage.steps);
-    return Math.min(part, balanceSteps - 1);
-  }
-
-  #bank(): QuestionBank {
-    return this.#banks[this.#part()]!;
-  }
-
-  /** All faces in turn; in place of some, as far as answers are balanced, faces that a topic picks. */
-  #asked(): number[] {
-    const { answerBalance, mmuBatch } = this.#stage;
+  /** How answers are balanced at a step. */
+  #balance(step: number): { bank: QuestionBank; share: number } {
+    const { answerBalance, steps } = this.#stage;
     const [start, end] = answerBalance;
-    const share = (start + ((end - start) * this.#part()) / (balanceSteps - 1)) / 2;
-    return this.#answerOrder
-      .next(mmuBatch)
-      .map((face) => (this.#random.uniform() < share ? this.#bank().face(this.#random) : face));
+    const part = Math.min(Math.floor((balanceSteps * step) / steps), balanceSteps - 1);
+    return { bank: this.#banks[part]!, share: (start + ((end - start) * part) / (balanceSteps - 1)) / 2 };
   }
 
   /** A caption in the first slot, questions in the others. */
-  #turns(face: number, slots: readonly number[]): Turn[] {
-    const questions = this.#bank().about(face, this.#random);
-    return slots.map((room, slot) => (slot === 0 ? this.#caption(face, room) : this.#question(questions, room)));
+  #turns(face: number, slots: readonly number[], bank: QuestionBank, random: Philox): Turn[] {
+    const questions = bank.about(face, random);
+    return slots.map((room, slot) =>
+      slot === 0 ? this.#caption(face, room, random) : this.#question(questions, room),
+    );
   }
 
   /** A caption that fits as a whole; after a few tries the last one, cut. */
-  #caption(face: number, slot: number): Turn {
+  #caption(face: number, slot: number, random: Philox): Turn {
     const question = this.#encode(questionPrompt(describeQuestion));
     const room = slot - question.length - 2;
     let answer: number[] = [];
     for (let tries = 0; tries < 4; tries++) {
-      answer = this.#encode(` ${captionFace(this.#labels[face]!, this.#random, 'medium').text}`);
+      answer = this.#encode(` ${captionFace(this.#labels[face]!, random, 'medium').text}`);
       if (answer.length <= room) break;
     }
     return { question, answer: answer.slice(0, room) };

@@ -1,8 +1,53 @@
-import type { OnTrainEvent } from './events.ts';
+import type { FlatState } from '@unif2ace/graph';
+import { Checkpoints } from './checkpoints.ts';
+import { type OnTrainEvent, TrainError } from './events.ts';
+import type { LoopRun, LoopSettings } from './loop.ts';
 import type { Recipe } from './recipe.ts';
+import type { TrainGraph } from './train-graph.ts';
 
 /** What every stage of a run shares. */
 export interface StageContext {
   recipe: Recipe;
-  loop: { onEvent: OnTrainEvent; signal?: AbortSignal };
+  onEvent: OnTrainEvent;
+  signal?: AbortSignal;
+  checkpointEvery?: LoopRun['checkpointEvery'];
+  /** Folder of the checkpoints of a stage. */
+  checkpointFolder: (stage: string) => string;
+}
+
+/** What the loop needs to know of a run, its checkpoints included. */
+export function loopContext(
+  { onEvent, signal, checkpointEvery, checkpointFolder, recipe }: StageContext,
+  stage: string,
+  graph: TrainGraph,
+  settings: LoopSettings,
+): Pick<LoopRun, 'stage' | 'graph' | 'settings' | 'onEvent' | 'signal' | 'checkpoints' | 'checkpointEvery'> {
+  const { specs } = graph.state;
+  const layout = { seed: recipe.seed, stage, settings, specs: specs.map(({ name, shape }) => [name, shape]) };
+  return {
+    stage,
+    graph,
+    settings,
+    onEvent,
+    ...(signal && { signal }),
+    ...(checkpointEvery && { checkpointEvery }),
+    checkpoints: new Checkpoints(checkpointFolder(stage), {
+      layout,
+      onLog: (text) => onEvent({ kind: 'log', text }),
+    }),
+  };
+}
+
+/** Size of one part of a batch. @throws TrainError when the parts would differ. */
+export function partOf(total: number, { accumulation = 1 }: LoopSettings, field: string): number {
+  if (total % accumulation !== 0)
+    throw new TrainError(
+      `train: ${field}: expected a multiple of accumulation ${accumulation}, got ${total}; try ${Math.ceil(total / accumulation) * accumulation}`,
+    );
+  return total / accumulation;
+}
+
+/** Values of all parameters of a state. */
+export function namedParameters(state: FlatState): Map<string, Float32Array> {
+  return new Map(state.specs.map(({ name }) => [name, state.param(name)]));
 }

@@ -6,10 +6,11 @@ import {
   modelScopes,
   quantizerLosses,
 } from '@unif2ace/core';
-import { add, FlatState, input, ParamScope, Philox, type Runtime, reduceMean, square, sub } from '@unif2ace/graph';
-import { FaceOrder, type Faces, facePixels } from './face-batches.ts';
+import { add, FlatState, input, ParamScope, type Runtime, reduceMean, square, sub } from '@unif2ace/graph';
+import { type Faces, facePixels } from './face-batches.ts';
+import { ImageOrder } from './face-order.ts';
 import { trainLoop } from './loop.ts';
-import type { StageContext } from './stage.ts';
+import { loopContext, namedParameters, partOf, type StageContext } from './stage.ts';
 import { TrainGraph } from './train-graph.ts';
 
 /** Trains the image tokenizer: mean squared error, commitment and entropy through the straight-through estimator. */
@@ -19,8 +20,9 @@ export async function trainTokenizer(
   faces: Faces,
   count: number,
   runtime: Runtime,
-): Promise<FlatState> {
-  const { batch } = context.recipe.tokenizer;
+): Promise<Map<string, Float32Array>> {
+  const settings = context.recipe.tokenizer;
+  const batch = partOf(settings.batch, settings, 'tokenizer.batch');
   const root = new ParamScope();
   const { tokenizer } = modelScopes(root);
   const pixels = input('pixels', [batch, 3, faces.size, faces.size]);
@@ -37,34 +39,21 @@ export async function trainTokenizer(
     state,
     { runtime },
   );
-  const random = new Philox(context.recipe.seed, 2);
-  const order = new FaceOrder(
-    Array.from({ length: count }, (_, i) => i),
-    random,
-  );
+  const order = new ImageOrder(count, context.recipe.seed, 2);
   await trainLoop({
-    ...context.loop,
-    stage: 'tokenizer',
-    graph,
-    settings: context.recipe.tokenizer,
-    tokensPerStep: batch * (z_BCHW.dim(2) * z_BCHW.dim(3)),
+    ...loopContext(context, 'tokenizer', graph, settings),
+    tokensPerStep: settings.batch * (z_BCHW.dim(2) * z_BCHW.dim(3)),
     // pixels span 2, so the peak is 4 in mean squared error
     metrics: (outputs) => ({
       psnrDb: 10 * Math.log10(4 / outputs.mse![0]!),
       commitment: outputs.commitment![0]!,
       entropy: outputs.entropy![0]!,
     }),
-    batch: () => {
-      const chosen = order.next(batch);
-      return {
-        pixels: facePixels(
-          faces,
-          chosen,
-          chosen.map(() => random.uniform() < 0.5),
-        ),
-      };
+    batch: (place) => {
+      const { faces: chosen, flipped } = order.batch(place, batch);
+      return { pixels: facePixels(faces, chosen, flipped) };
     },
   });
   await graph.release();
-  return state;
+  return namedParameters(state);
 }

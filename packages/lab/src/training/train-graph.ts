@@ -12,8 +12,8 @@ import {
 
 export interface TrainGraphOptions {
   runtime: Runtime;
-  /** Trained parameters; the others keep their value and get no gradient. Default: all. */
-  trainable?: (name: string) => boolean;
+  /** Values of parameters that are not trained: they are not in the state and get no gradient. */
+  frozen?: ReadonlyMap<string, Float32Array>;
 }
 
 /**
@@ -26,15 +26,17 @@ export class TrainGraph {
   readonly #parameterFeeds: TensorValues;
   readonly #fetches: TensorValues;
 
-  private constructor(session: Session, state: FlatState, fetches: TensorValues) {
+  private constructor(session: Session, state: FlatState, frozen: TensorValues, fetches: TensorValues) {
     this.#session = session;
     this.#state = state;
     const inputs = new Set(session.inputNames);
-    this.#parameterFeeds = Object.fromEntries(Object.entries(state.feeds()).filter(([name]) => inputs.has(name)));
+    this.#parameterFeeds = Object.fromEntries(
+      Object.entries({ ...frozen, ...state.feeds() }).filter(([name]) => inputs.has(name)),
+    );
     this.#fetches = fetches;
   }
 
-  /** Compiles `loss` and the other float32 `metrics`. The state must hold every parameter of the scope. */
+  /** Compiles `loss` and the other float32 `metrics`. Every parameter of the scope is in the state or frozen. */
   static async compile(
     loss: Tensor,
     metrics: Readonly<Record<string, Tensor>>,
@@ -42,7 +44,7 @@ export class TrainGraph {
     state: FlatState,
     options: TrainGraphOptions,
   ): Promise<TrainGraph> {
-    const trained = scope.specs().flatMap((spec, i) => ((options.trainable?.(spec.name) ?? true) ? [{ spec, i }] : []));
+    const trained = scope.specs().flatMap((spec, i) => (options.frozen?.has(spec.name) ? [] : [{ spec, i }]));
     const tensors = scope.tensors();
     const dParameters = gradients(
       loss,
@@ -54,7 +56,12 @@ export class TrainGraph {
     for (const [name, tensor] of Object.entries({ loss, ...metrics })) fetches[name] = buffer(tensor);
     for (const { spec } of trained)
       fetches[`grad.${spec.name}`] = { dtype: 'float32', shape: spec.shape, data: state.grad(spec.name) };
-    return new TrainGraph(session, state, fetches);
+    const frozen: TensorValues = {};
+    for (const { name, shape } of scope.specs()) {
+      const data = options.frozen?.get(name);
+      if (data) frozen[name] = { dtype: 'float32', shape, data };
+    }
+    return new TrainGraph(session, state, frozen, fetches);
   }
 
   /** Runs one batch. Gradients replace those in the state; the metrics' buffers are reused by the next run. */

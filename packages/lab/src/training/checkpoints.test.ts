@@ -1,0 +1,72 @@
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Checkpoints } from './checkpoints.ts';
+
+let folder: string;
+let log: string[];
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'unif2ace-checkpoints-'));
+  log = [];
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const open = (layout: unknown = 'a', keepLast = 2) =>
+  new Checkpoints(folder, { layout, keepLast, onLog: (text) => log.push(text) });
+const state = (step: number) => ({
+  step,
+  arrays: { params: Float32Array.of(step, 1 / 3, -0), m: Float32Array.of(1e-30) },
+});
+const files = async () => (await readdir(folder)).sort();
+
+describe('checkpoints of a stage', () => {
+  test('none at first; then the newest, to the bit', async () => {
+    expect(await open().latest()).toBeUndefined();
+    await open().save(state(5), 1);
+    await open().save(state(12), 2);
+    expect(await open().latest()).toEqual(state(12));
+  });
+
+  test('the newest and the best are kept', async () => {
+    for (const [step, score] of [
+      [1, 3],
+      [2, 1],
+      [3, 2],
+      [4, 5],
+      [5, 4],
+    ] as const)
+      await open().save(state(step), score);
+    const stems = [2, 4, 5].map((step) => `step-0000000${step}`);
+    expect(await files()).toEqual(stems.flatMap((stem) => [`${stem}.json`, `${stem}.safetensors`]));
+  });
+
+  test.each(['flipped', 'cut', 'manifest'])(
+    'a damaged one (%s) is named and the one before it taken',
+    async (damage) => {
+      await open().save(state(1), 1);
+      await open().save(state(2), 1);
+      const path = join(folder, 'step-00000002.safetensors');
+      if (damage === 'cut') await truncate(path, 40);
+      if (damage === 'manifest') await writeFile(path.replace('.safetensors', '.json'), '{"format":');
+      if (damage === 'flipped') {
+        const bytes = await readFile(path);
+        bytes[bytes.length - 2]! ^= 1;
+        await writeFile(path, bytes);
+      }
+      expect(await open().latest()).toEqual(state(1));
+      expect(log).toEqual([expect.stringContaining('step-00000002 is damaged')]);
+    },
+  );
+
+  test('weights without a manifest, as a crash leaves them, are nothing', async () => {
+    await open().save(state(1), 1);
+    await writeFile(join(folder, 'step-00000009.safetensors'), 'half');
+    expect((await open().latest())?.step).toBe(1);
+  });
+
+  test('one of another layout is refused', async () => {
+    await open('a').save(state(1), 1);
+    await expect(open('b').latest()).rejects.toThrow(/^train: checkpoint .*step-00000001: expected one of this recipe/);
+  });
+});
