@@ -48,6 +48,7 @@ const recipe: Recipe = {
       textVocabSize,
       promptTokens: 28,
       answerTokens: 46,
+      confidenceTemperature: 36,
       faceEncoder,
       backbone: BackboneConfig.parse({
         phi: {
@@ -104,7 +105,7 @@ const recipe: Recipe = {
       answerBalance: [1, 0.3],
       mmuCoefficient: 200,
     },
-    { ...stage, name: 'both', steps: 700, t2iBatch: 32, mmuBatch: 20, answerBalance: [1, 0.3], mmuCoefficient: 10 },
+    { ...stage, name: 'both', steps: 800, t2iBatch: 32, mmuBatch: 20, answerBalance: [1, 0.3], mmuCoefficient: 10 },
     // what both share was bent to the answers: the experts of generation settle on it, and no answer changes
     {
       ...stage,

@@ -35,7 +35,7 @@ export interface GenerateOptions {
   steps?: number;
   /** How strongly the words count; 0 ignores them and halves the time. Default 3. */
   guidance?: number;
-  /** Variety of the order in which tokens settle, in units of MaskGIT's 4.5; 0 keeps the most confident. Default 1. */
+  /** Variety of the order in which tokens settle, in units of the model's `confidenceTemperature`; 0 keeps the most confident. Default 1. */
   temperature?: number;
   /** Image i depends on (seed, i) alone. Default 0. */
   seed?: number;
@@ -71,8 +71,6 @@ export function questionPrompt(question: string): string {
   return `USER: ${question} ASSISTANT:`;
 }
 
-/** Confidence temperature of MaskGIT (its choice_temperature), what `temperature: 1` stands for. */
-const maskgitTemperature = 4.5;
 /** Images per call of the denoising network; larger counts run in parts. */
 const imagesPerBatch = 4;
 const questionChunk = 8;
@@ -164,7 +162,7 @@ export class UniF2ace {
       const codes = yield* this.#sample(
         prompt,
         randoms,
-        { steps, guidance, temperature: temperature * maskgitTemperature },
+        { steps, guidance, temperature: temperature * this.config.confidenceTemperature },
         signal,
       );
       images.push(...(await this.decode(codes)));

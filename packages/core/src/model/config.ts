@@ -20,6 +20,11 @@ export const ModelConfig = z
     answerTokens: z.int().min(4),
     backbone: BackboneConfig,
     faceEncoder: FaceCnnConfig,
+    /**
+     * What `temperature: 1` of generation stands for: how much chance there is in the order in which tokens settle, MaskGIT's
+     * choice_temperature. With little, flat dark regions, which are certain early, take the whole picture of a small model.
+     */
+    confidenceTemperature: z.number().nonnegative().default(4.5),
   })
   .superRefine((config, context) => {
     const expect = (path: (string | number)[], want: number, got: number) => {
