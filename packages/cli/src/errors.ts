@@ -1,5 +1,5 @@
 /** Exit codes; scripts rely on them. */
-export const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+export const exitCodes = { done: 0, failed: 1, usage: 2, pending: 3, interrupted: 130 } as const;
 
 /** The command line is wrong: exit code 2. */
 export class UsageError extends Error {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { BatchesPending } from '@unif2ace/lab';
 import { Command, CommanderError } from 'commander';
 import { addAsk } from './commands/ask.ts';
 import { addData } from './commands/data.ts';
@@ -61,6 +62,7 @@ export async function run(args: readonly string[], env: Environment): Promise<nu
     if (error instanceof CommanderError)
       return error.exitCode === 0 ? exitCodes.done : fail(usageLine(error, args), exitCodes.usage);
     if (error instanceof ItemsFailed) return fail(error.message, error.exitCode);
+    if (error instanceof BatchesPending) return fail(error.message, exitCodes.pending);
     if (error instanceof UsageError) return fail(error.message, exitCodes.usage);
     return fail(error instanceof Error ? error.message : String(error), exitCodes.failed);
   }

@@ -3,9 +3,10 @@ export { type BuildOptions, type BuildSummary, buildDataset, type WorkAhead } fr
 export { differenceHash, hammingDistance, NearDuplicates } from './data/build/duplicates.ts';
 export { type Confidence, defaultConfidence, mergeFacts } from './data/build/face-facts.ts';
 export { GrammarCaptioner, GrammarQuestionWriter } from './data/build/grammar-writers.ts';
+export { BatchesPending } from './data/build/llm-batches.ts';
 export { type OptOutList, readOptOut } from './data/build/opt-out.ts';
 export { openPostgresStore } from './data/build/pg-store.ts';
-export { type DetectSettings, defaultDetectSettings } from './data/build/photo-stage.ts';
+export { type DetectSettings, defaultDetectSettings, FaceWorkshop } from './data/build/photo-stage.ts';
 export type { StageProgress } from './data/build/progress.ts';
 export { queueAhead, workOnQueue } from './data/build/queue.ts';
 export { type BuildStore, openLmdbStore, resultStoreOf } from './data/build/store.ts';

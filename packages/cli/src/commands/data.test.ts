@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { directRuntime } from '@unif2ace/graph/node';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeTinyCelebA } from '../../../lab/src/data/build/test/tiny-celeba.ts';
 import type { Environment } from '../environment.ts';
@@ -58,6 +59,46 @@ describe('data', () => {
     expect(lines.map((line) => JSON.parse(line).name)).toEqual(['a.jpg', 'b.jpg']);
   });
 
+  test('hash prints what an opt-out list takes; the build then leaves these out, recompressed copies as well', async () => {
+    const images = join(root, 'celeba', 'img_align_celeba');
+    const hashed = await command('hash', '--aligned', join(images, '000003.jpg'), join(images, '000005.jpg'));
+    expect(hashed.code).toBe(0);
+    const lines = hashed.out.trim().split('\n');
+    expect(lines.map((line) => line.split(':')[0])).toEqual([
+      expect.stringMatching(/^# .*000003/),
+      'sha256',
+      'face',
+      expect.stringMatching(/^# .*000005/),
+      'sha256',
+      'face',
+    ]);
+    // the first by its file, the second by its look
+    await writeFile(join(root, 'opt-out.txt'), `${lines[1]}\n${lines[5]}\n`);
+    const squeezed = await sharp(join(images, '000005.jpg')).jpeg({ quality: 40 }).toBuffer();
+    await writeFile(join(images, '000005.jpg'), squeezed);
+    const built = await command(
+      'build',
+      'celeba',
+      '--out',
+      'left',
+      '--threads',
+      '1',
+      '--opt-out',
+      'opt-out.txt',
+      '--json',
+    );
+    expect(built.code).toBe(0);
+    expect(JSON.parse(built.out)).toMatchObject({ photos: 12, faces: 10, rejected: 2, failed: 0 });
+    const rejections = (await readFile(join(root, 'left', 'rejections.jsonl'), 'utf8')).trim().split('\n');
+    expect(rejections.map((line) => JSON.parse(line))).toMatchObject([
+      { name: '000003.jpg', reason: 'opted out' },
+      { name: '000005.jpg', reason: 'opted out' },
+    ]);
+    const bad = await command('hash', 'nowhere.jpg');
+    expect(bad.code).toBe(11);
+    expect(bad.errors).toMatch(/^data hash: nowhere\.jpg: .*expected/);
+  });
+
   test.each([
     [['build', 'missing', '--out', 'x'], 1, /expected .* got/],
     [['build', 'celeba'], 2, /--out/],
@@ -65,6 +106,7 @@ describe('data', () => {
     [['build', 'celeba', '--out', 'x', '--faces', 'some'], 2, /--faces: expected largest, all or single/],
     [['build', 'celeba', '--out', 'x', '--llm', 'nowhere'], 2, /--llm: expected the address/],
     [['build', 'celeba', '--out', 'celeba'], 1, /expected no folder or an earlier data set/],
+    [['build', 'celeba', '--out', 'x', '--llm-batch'], 2, /--llm-batch: expected --llm and no --queue/],
     [['stats', 'celeba'], 1, /expected a data set at .*celeba, got ENOENT for dataset\.json/],
     [['review', 'celeba'], 1, /expected a data set at/],
   ])('%j is one clear line', async (args, code, message) => {

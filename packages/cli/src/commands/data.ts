@@ -30,6 +30,7 @@ import { ItemsFailed, UsageError } from '../errors.ts';
 import { addJsonOption, jsonOption, numberFrom, parseOptions, pathOption, seedOption } from '../options.ts';
 import { planFolder, writeJson } from '../output.ts';
 import { duration, StatusLine, short } from '../progress.ts';
+import { addDataHash } from './data-hash.ts';
 import { addDataLook } from './data-look.ts';
 
 const llmOptions = {
@@ -38,6 +39,7 @@ const llmOptions = {
   llmKeyEnv: z.string().default('OPENAI_API_KEY'),
   llmConcurrency: numberFrom(1, 256).default(4),
 };
+const batchOption = { llmBatch: z.boolean().default(false) };
 
 const BuildFlags = z.object({
   json: jsonOption,
@@ -51,6 +53,7 @@ const BuildFlags = z.object({
   adultsOnly: z.boolean().default(false),
   queue: z.string().optional(),
   ...llmOptions,
+  ...batchOption,
 });
 
 const WorkFlags = z.object({ queue: z.string().min(1), threads: numberFrom(1, 256).optional(), ...llmOptions });
@@ -58,6 +61,7 @@ const WorkFlags = z.object({ queue: z.string().min(1), threads: numberFrom(1, 25
 export function addData(program: Command, env: Environment): void {
   const data = program.command('data').description('build and look at captioned, question-answered face data');
   addDataLook(data, env);
+  addDataHash(data, env);
   const build = data
     .command('build')
     .description('build a data set from folders, archives or Parquet files of faces')
@@ -75,9 +79,11 @@ export function addData(program: Command, env: Environment): void {
     .option('--adults-only', 'leave out faces whose known age is under 18')
     .option('--queue <url>', 'PostgreSQL: share the work with `unif2ace data work` on other hosts')
     .option('--threads <n>', 'threads (default: one a core)');
-  addJsonOption(addLlmOptions(build)).action((sources: string[], raw: Record<string, unknown>) =>
-    buildCommand(env, sources, raw),
+  addLlmOptions(build).option(
+    '--llm-batch',
+    'ask in batches, at half the price: submits and ends with code 3; the same command goes on later',
   );
+  addJsonOption(build).action((sources: string[], raw: Record<string, unknown>) => buildCommand(env, sources, raw));
   const work = data
     .command('work')
     .description('work for builds on a queue until interrupted')
@@ -104,7 +110,7 @@ type LlmFlags = z.output<z.ZodObject<typeof llmOptions>>;
 
 /** Grammar, or an endpoint whose answers go into the store before they count. */
 function writers(
-  flags: LlmFlags,
+  flags: LlmFlags & { llmBatch?: boolean },
   store: Awaited<ReturnType<typeof openLmdbStore>>,
   onEvent: (event: LlmEvent) => void,
 ): { captioner: Captioner; questionWriter: QuestionWriter; endpoint: LlmEndpoint | null } {
@@ -118,9 +124,15 @@ function writers(
     model: flags.llmModel,
     store: resultStoreOf(store),
     concurrency: flags.llmConcurrency,
+    ask: flags.llmBatch ? 'batch' : 'now',
     onEvent,
   });
   return { captioner: new LlmCaptioner(endpoint, {}), questionWriter: new LlmQuestionWriter(endpoint, {}), endpoint };
+}
+
+/** What was submitted is remembered beside the data set. */
+function batchOptions(env: Environment, out: string) {
+  return { statePath: `${out}.batches.json`, signal: env.signal };
 }
 
 function progressLine({ stage, done, total, perSecond, etaSeconds }: StageProgress): string {
@@ -131,6 +143,8 @@ function progressLine({ stage, done, total, perSecond, etaSeconds }: StageProgre
 
 async function buildCommand(env: Environment, sources: string[], raw: Record<string, unknown>): Promise<void> {
   const flags = parseOptions('data build', BuildFlags, raw);
+  if (flags.llmBatch && (!flags.llm || flags.queue))
+    throw new UsageError('--llm-batch: expected --llm and no --queue beside it; try one host and --llm URL');
   const out = await planFolder(env, flags.out);
   const status = new StatusLine(env.stderr);
   const startMs = performance.now();
@@ -143,7 +157,8 @@ async function buildCommand(env: Environment, sources: string[], raw: Record<str
     : null;
   try {
     const { captioner, questionWriter, endpoint } = writers(flags, store, (event) => {
-      if (event.type === 'paused') status.log('paused: the endpoint asks to wait');
+      if (event.type === 'paused') status.log(`paused: the endpoint asks to wait ${duration(event.forMs / 1000)}`);
+      if (event.type === 'batch-submitted') status.log(`submitted: ${event.items} requests in ${event.batchId}`);
     });
     const cost = () => (endpoint ? ` · ${short(endpoint.tally.inputTokens + endpoint.tally.outputTokens)} tokens` : '');
     const options: BuildOptions = {
@@ -161,6 +176,7 @@ async function buildCommand(env: Environment, sources: string[], raw: Record<str
       ...(flags.optOut && { optOut: await readOptOut(resolve(env.cwd, flags.optOut)) }),
       ...(flags.threads && { threads: flags.threads }),
       ...(ahead && { ahead }),
+      ...(flags.llmBatch && endpoint && { batch: { endpoint, options: batchOptions(env, out) } }),
     };
     const summary = await buildDataset(options).finally(() => status.clear());
     const seconds = (performance.now() - startMs) / 1000;

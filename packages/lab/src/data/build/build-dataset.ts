@@ -11,6 +11,7 @@ import { ensureFace, ensurePhoto, type FaceTask, type Tools } from './ensure.ts'
 import { type Confidence, defaultConfidence, factsVersion } from './face-facts.ts';
 import { GrammarCaptioner, GrammarQuestionWriter } from './grammar-writers.ts';
 import { stageKey } from './keys.ts';
+import { type BatchMode, settleBatches } from './llm-batches.ts';
 import { emptyOptOut, type OptOutList } from './opt-out.ts';
 import {
   attributesVersion,
@@ -49,6 +50,8 @@ export interface BuildOptions {
   threads?: number;
   /** Has photos and faces worked on elsewhere before they are asked for here. */
   ahead?: WorkAhead;
+  /** Captioner and question writer ask in batches: the build ends with BatchesPending until all are answered. */
+  batch?: BatchMode;
   webDataset?: boolean;
   onProgress?: (progress: StageProgress) => void;
   signal?: AbortSignal;
@@ -80,7 +83,7 @@ interface Kept {
  * Builds a captioned, question-answered data set from sources of faces (paper §5). Results of each stage are kept by a key
  * of their inputs: a run that was stopped goes on where it was, and a later one does only what changed. The same sources
  * and options give the same bytes, however often the run was stopped.
- * @throws DataError for sources that cannot be read or an output folder that holds something else.
+ * @throws DataError for sources that cannot be read or an output folder that holds something else; BatchesPending.
  */
 export async function buildDataset(options: BuildOptions): Promise<BuildSummary> {
   const out = resolve(options.out);
@@ -105,10 +108,9 @@ export async function buildDataset(options: BuildOptions): Promise<BuildSummary>
     const photos = await ingest(options, rejected, clock);
     await options.ahead?.photos(photos, tools);
     const kept = await detect(photos, options, tools, rejected, clock);
-    await options.ahead?.faces(
-      kept.map(({ task }) => task),
-      tools,
-    );
+    const tasks = kept.map(({ task }) => task);
+    await options.ahead?.faces(tasks, tools);
+    if (options.batch) await settleBatches(tasks, tools, options.batch, options.signal);
     const summary = await exportDataset(records(kept, options, tools, rejected, clock), out, {
       title: 'Captioned faces',
       version: buildVersion(options, tools),

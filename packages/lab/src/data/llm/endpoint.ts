@@ -3,7 +3,16 @@ import type { ChatCompletionCreateParamsNonStreaming } from 'openai/resources/ch
 import { z } from 'zod';
 import { backoffMs, type Clock, systemClock } from './clock.ts';
 import type { LlmEvent, Tally, TokenUsage } from './events.ts';
-import { countTry, type DeadLetter, Fault, LlmItemError, LlmRunError, mayRetry, type Tries } from './faults.ts';
+import {
+  countTry,
+  type DeadLetter,
+  Fault,
+  LlmItemError,
+  LlmPending,
+  LlmRunError,
+  mayRetry,
+  type Tries,
+} from './faults.ts';
 import { InFlight } from './in-flight.ts';
 import { readReply, usageOf } from './reply.ts';
 import type { LlmRequest, SamplingChoice } from './request.ts';
@@ -35,6 +44,8 @@ export interface LlmEndpointOptions {
   /** Mixed with the face's seed and sent along; endpoints may ignore it. */
   seed?: number;
   maxOutputTokens?: number;
+  /** `batch` sends no single request: one without a kept answer throws LlmPending, for `submitBatch`. Default `now`. */
+  ask?: 'now' | 'batch';
   onEvent?: (event: LlmEvent) => void;
   clock?: Clock;
 }
@@ -73,6 +84,7 @@ export class LlmEndpoint {
   readonly #inFlight = new InFlight();
   readonly #deadLetters: DeadLetter[] = [];
   readonly #tally: Tally = { replies: 0, inputTokens: 0, outputTokens: 0, cost: 0 };
+  readonly #givenUp = new Map<string, DeadLetter>();
   #structured = true;
   #rejectedInRow = 0;
 
@@ -122,7 +134,7 @@ export class LlmEndpoint {
   /**
    * Answer to a request: kept from earlier, on its way for someone else, or asked for now.
    *
-   * @throws LlmItemError when this item was given up; LlmRunError when the run cannot go on; the signal's reason.
+   * @throws LlmItemError when this item was given up; LlmPending when it waits for a batch; LlmRunError when the run cannot go on; the signal's reason.
    */
   request<T>(request: LlmRequest<T>, signal?: AbortSignal): Promise<T> {
     return this.#inFlight.join(request.key, (shared) => this.#obtain(request, shared), signal);
@@ -157,6 +169,11 @@ export class LlmEndpoint {
       );
     }
     return value;
+  }
+
+  /** Items that batches have given up: asking for them throws LlmItemError. */
+  giveUp(letters: readonly DeadLetter[]): void {
+    for (const letter of letters) this.#givenUp.set(letter.key, letter);
   }
 
   /** Puts an item on the list of those given up. */
@@ -227,6 +244,9 @@ export class LlmEndpoint {
   async #obtain<T>(request: LlmRequest<T>, signal: AbortSignal): Promise<T> {
     const kept = await this.kept(request);
     if (kept !== undefined) return kept;
+    const givenUp = this.#givenUp.get(request.key);
+    if (givenUp) throw new LlmItemError(givenUp, `${request.schema.name} as JSON`);
+    if (this.#options.ask === 'batch') throw new LlmPending(request);
     const tries: Tries = { attempts: 0, refusals: 0 };
     let correction: Correction | undefined;
     /** Counts bodies answered: an endpoint that keeps answers by key must not give the same one again. */

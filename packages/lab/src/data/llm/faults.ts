@@ -1,4 +1,5 @@
 import { APIError } from 'openai';
+import type { LlmRequest } from './request.ts';
 
 /** Why a request gave no usable answer. */
 export type FaultReason =
@@ -45,6 +46,17 @@ export class LlmItemError extends Error {
         `${letter.attempts} attempt${letter.attempts === 1 ? '' : 's'}; ${advice[letter.reason]}`,
     );
     this.letter = letter;
+  }
+}
+
+/** The request waits for a batch: nothing was sent. */
+export class LlmPending extends Error {
+  override readonly name = 'LlmPending';
+  readonly request: LlmRequest<unknown>;
+
+  constructor(request: LlmRequest<unknown>) {
+    super(`${request.task} of face ${request.faceId} waits for a batch`);
+    this.request = request;
   }
 }
 
