@@ -2,9 +2,8 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { directRuntime } from '@unif2ace/graph/node';
-import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { writeTinyCelebA } from '../../../lab/src/data/build/test/tiny-celeba.ts';
+import { recompress, writeTinyCelebA } from '../../../lab/src/data/build/test/tiny-celeba.ts';
 import type { Environment } from '../environment.ts';
 import { run } from '../program.ts';
 
@@ -74,8 +73,7 @@ describe('data', () => {
     ]);
     // the first by its file, the second by its look
     await writeFile(join(root, 'opt-out.txt'), `${lines[1]}\n${lines[5]}\n`);
-    const squeezed = await sharp(join(images, '000005.jpg')).jpeg({ quality: 40 }).toBuffer();
-    await writeFile(join(images, '000005.jpg'), squeezed);
+    await recompress(join(images, '000005.jpg'));
     const built = await command(
       'build',
       'celeba',

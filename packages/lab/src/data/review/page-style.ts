@@ -40,9 +40,12 @@ legend { padding: 0; font-weight: 600; margin-bottom: 6px; }
 input[type=text], textarea { width: 100%; font: inherit; color: inherit; background: var(--page); border: 1px solid var(--line); border-radius: 8px; padding: 8px 10px; }
 button { font: inherit; font-weight: 600; border: 0; border-radius: 8px; padding: 9px 18px; background: var(--accent); color: var(--on-accent); cursor: pointer; margin-top: 16px; }
 kbd { font: 12px/1 ui-monospace, monospace; border: 1px solid var(--line); border-radius: 4px; padding: 1px 5px; color: var(--muted); }
+button kbd { color: inherit; border-color: currentColor; }
 .facts { display: flex; flex-wrap: wrap; gap: 6px; list-style: none; margin: 0 0 12px; padding: 0; font-size: 14px; }
 .facts li { border: 1px solid var(--line); border-radius: 8px; padding: 1px 8px; }
 .note { color: var(--muted); font-size: 14px; }
 summary { cursor: pointer; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+/* takes the focus so that the caption is read aloud */
+h2:focus-visible { outline: none; }
 `;

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodePng, pixelImage } from '@unif2ace/core';
 import { Philox } from '@unif2ace/graph';
@@ -28,4 +28,9 @@ export async function writeTinyCelebA(folder: string, faces: number, seed = 1): 
   }
   await writeFile(join(folder, 'list_attr_celeba.txt'), `${faces}\n${attributeNames.join(' ')}\n${rows.join('\n')}\n`);
   await writeFile(join(folder, 'identity_CelebA.txt'), `${identities.join('\n')}\n`);
+}
+
+/** Writes a JPEG again, with other bytes for nearly the same picture. */
+export async function recompress(path: string): Promise<void> {
+  await writeFile(path, await sharp(await readFile(path)).jpeg({ quality: 40 }).toBuffer());
 }
