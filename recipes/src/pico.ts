@@ -77,7 +77,7 @@ const recipe: Recipe = {
       }),
     }),
   faceEncoder: {
-    steps: 1400,
+    steps: 1300,
     batch: 64,
     learningRate: 3e-3,
     warmupSteps: 30,
@@ -86,7 +86,7 @@ const recipe: Recipe = {
     emaDecay: 0.98,
   },
   tokenizer: {
-    steps: 1000,
+    steps: 900,
     batch: 32,
     learningRate: 2e-3,
     warmupSteps: 50,
@@ -105,13 +105,13 @@ const recipe: Recipe = {
       answerBalance: [1, 0.3],
       mmuCoefficient: 200,
     },
-    { ...stage, name: 'both', steps: 800, t2iBatch: 32, mmuBatch: 20, answerBalance: [1, 0.3], mmuCoefficient: 10 },
+    { ...stage, name: 'both', steps: 750, t2iBatch: 32, mmuBatch: 20, answerBalance: [1, 0.3], mmuCoefficient: 10 },
     // what both share was bent to the answers: the experts of generation settle on it, and no answer changes
     {
       ...stage,
       name: 'faces',
       only: 't2i',
-      steps: 500,
+      steps: 400,
       t2iBatch: 48,
       mmuBatch: 0,
       answerBalance: [1, 0.3],

@@ -25,19 +25,21 @@ export function faceCnnGrid(config: FaceCnnConfig): number {
   return config.imageSize / 2 ** config.channels.length / config.patchPool;
 }
 
-/** Pixels [B, 3, S, S] in −1..1 → embedding [B, F] and patches [B, P, C]. */
+/** Pixels [B, 3, S, S] in −1..1 → embedding [B, F], patches [B, P, C] and the features after each level [B, Cₗ, Hₗ, Wₗ]. */
 export function faceCnn(
   scope: ParamScope,
   config: FaceCnnConfig,
   pixels_BCHW: Tensor,
-): { face_BF: Tensor; patches_BPC: Tensor } {
+): { face_BF: Tensor; patches_BPC: Tensor; levels: Tensor[] } {
   const norm = { groups: config.groups, epsilon: 1e-6 };
   const batch = pixels_BCHW.dim(0);
   let x = convLayer(scope.at('stem'), pixels_BCHW, config.channels[0]!, 3, { stride: 2, padding: [0, 0, 1, 1] });
+  const levels: Tensor[] = [];
   config.channels.forEach((channels, level) => {
     const stage = scope.at('stages').at(level);
     if (level > 0) x = downsample(stage.at('downsample'), x);
     x = resnetBlock(stage.at('block'), x, channels, norm);
+    levels.push(x);
   });
   x = swish(groupNormLayer(scope.at('norm_out'), x, norm));
   const channels = x.dim(1);
@@ -52,5 +54,5 @@ export function faceCnn(
     head.param('bias', [config.width], init),
   );
   const patches_BPC = transpose(reshape(patches, [batch, channels, count]), [0, 2, 1]);
-  return { face_BF, patches_BPC };
+  return { face_BF, patches_BPC, levels };
 }

@@ -125,4 +125,39 @@ describe('losses', () => {
       expect(got.dEntropy![i]).toBeCloseTo((entropyTerm(up) - entropyTerm(down)) / (2 * step), 6);
     });
   });
+
+  test('decorrelation: values and gradients against the definition; 0 for bits of all four pairs, the weight for repeated ones', async () => {
+    const weight = 0.7;
+    const decorrelated = MagvitConfig.parse({ decorrelationWeight: weight });
+    /** Mean squared mean product of two soft bits, in Float64. */
+    const definition = (values: readonly number[], [batch, bits, height, width]: readonly number[]) => {
+      const cells = height! * width!;
+      const soft = (b: number, c: number, i: number) => Math.tanh(2 * values[(b * bits! + c) * cells + i]!);
+      let sum = 0;
+      for (let c = 0; c < bits!; c++)
+        for (let d = 0; d < bits!; d++) {
+          if (c === d) continue;
+          let product = 0;
+          for (let b = 0; b < batch!; b++) for (let i = 0; i < cells; i++) product += soft(b, c, i) * soft(b, d, i);
+          sum += (product / (batch! * cells)) ** 2;
+        }
+      return (weight * sum) / (bits! * (bits! - 1));
+    };
+    const term = async (values: Float32Array, shape: readonly [number, number, number, number]) => {
+      const symbol = input('z', shape);
+      const { decorrelation } = quantizerLosses(decorrelated, symbol, lookupFreeQuantize(symbol).codes_BCHW);
+      return run({ decorrelation, d: gradients(decorrelation, [symbol])[0]! }, { z: float32(values, shape) });
+    };
+    const got = await term(z, zShape);
+    const values = Array.from(z);
+    expect(got.decorrelation![0]).toBeCloseTo(definition(values, zShape), 6);
+    const step = 1e-5;
+    values.forEach((v, i) => {
+      const [up, down] = [values.with(i, v + step), values.with(i, v - step)];
+      expect(got.d![i]).toBeCloseTo((definition(up, zShape) - definition(down, zShape)) / (2 * step), 5);
+    });
+    const pair = [1, 2, 2, 2] as const;
+    expect((await term(Float32Array.of(9, 9, -9, -9, 9, -9, 9, -9), pair)).decorrelation![0]).toBeCloseTo(0, 6);
+    expect((await term(Float32Array.of(9, 9, -9, -9, 9, 9, -9, -9), pair)).decorrelation![0]).toBeCloseTo(weight, 6);
+  });
 });

@@ -7,18 +7,22 @@ import {
   exp,
   greater,
   log,
+  matmul,
   maximum,
   mul,
   neg,
   reduceMean,
   reduceSum,
   reshape,
+  scalar,
   sigmoid,
   square,
   stopGradient,
   straightThrough,
   sub,
+  swapLast,
   type Tensor,
+  tanh,
   transpose,
 } from '@unif2ace/graph';
 import type { MagvitConfig } from './magvit.ts';
@@ -84,12 +88,26 @@ export function codebookEntry(indices_BN: Tensor, bits: number, grid: readonly [
 export interface QuantizerLosses {
   commitment: Tensor;
   entropy: Tensor;
+  /** Mean squared correlation of two bits over all tokens; 0 without `decorrelationWeight`. */
+  decorrelation: Tensor;
+}
+
+/** Mean over pairs of different bits of their squared mean product. */
+function bitCorrelation(z_BCHW: Tensor): Tensor {
+  const [batch, bits, height, width] = [0, 1, 2, 3].map((axis) => z_BCHW.dim(axis)) as [number, number, number, number];
+  const tokens = batch * height * width;
+  const soft_TC = reshape(transpose(tanh(mul(z_BCHW, 2)), [0, 2, 3, 1]), [tokens, bits]);
+  const product_CC = mul(matmul(swapLast(soft_TC), soft_TC), 1 / tokens);
+  const own_C = reduceMean(square(soft_TC), 0);
+  const pairs = Math.max(1, bits * (bits - 1));
+  return mul(sub(reduceSum(square(product_CC)), reduceSum(square(own_C))), 1 / pairs);
 }
 
 /**
  * The original's losses, weights included. The second commitment term is not detached from z there, so β reduces the
  * pull: the gradient is 2(1 − β)(z − q)/n (quirks: MAGVIT-v2). Entropy is per bit, of a two-way softmax of −(z ∓ 1)²:
- * mean entropy minus entropy of the mean over all tokens.
+ * mean entropy minus entropy of the mean over all tokens. That makes each bit useful but lets bits repeat each other; ours
+ * is a further term, of which the original has none: their correlation (as soft signs tanh 2z), so that more codes are used.
  */
 export function quantizerLosses(config: MagvitConfig, z_BCHW: Tensor, codes_BCHW: Tensor): QuantizerLosses {
   const toCode = reduceMean(square(sub(stopGradient(codes_BCHW), z_BCHW)));
@@ -103,5 +121,7 @@ export function quantizerLosses(config: MagvitConfig, z_BCHW: Tensor, codes_BCHW
   const mean_C = reduceMean(sigmoid(logit_BCHW), [0, 2, 3]);
   const plogp = (p: Tensor) => mul(p, log(maximum(p, 1e-30)));
   const entropyOfMean = neg(reduceMean(add(plogp(mean_C), plogp(sub(1, mean_C)))));
-  return { commitment, entropy: mul(sub(meanEntropy, entropyOfMean), config.entropyWeight) };
+  const entropy = mul(sub(meanEntropy, entropyOfMean), config.entropyWeight);
+  if (config.decorrelationWeight === 0) return { commitment, entropy, decorrelation: scalar(0) };
+  return { commitment, entropy, decorrelation: mul(bitCorrelation(z_BCHW), config.decorrelationWeight) };
 }

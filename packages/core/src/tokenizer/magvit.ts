@@ -31,6 +31,8 @@ export const MagvitConfig = z
     commitmentBeta: z.number().nonnegative().default(0.25),
     commitmentWeight: z.number().nonnegative().default(0.1),
     entropyWeight: z.number().nonnegative().default(0.1),
+    /** Weight of the correlation of bits; the original has no such term. */
+    decorrelationWeight: z.number().nonnegative().default(0),
   })
   .refine((config) => config.encoder.resBlocks.length === config.decoder.resBlocks.length, {
     error: 'encoder and decoder must have the same number of levels',

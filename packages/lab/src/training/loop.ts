@@ -27,6 +27,11 @@ export interface BatchPlace {
   parts: number;
 }
 
+/** Something that learns beside the graph, as a discriminator does. Its arrays go into the checkpoints. */
+export interface Companion {
+  readonly arrays: Readonly<Record<string, Float32Array>>;
+}
+
 export interface LoopRun {
   stage: string;
   graph: TrainGraph;
@@ -37,6 +42,13 @@ export interface LoopRun {
   batch: (place: BatchPlace) => TensorValues;
   /** Figures to report, from the graph's outputs. */
   metrics: (outputs: Record<string, Float32Array>) => Record<string, number>;
+  /** Done after the graph's own step; its figures are reported. */
+  afterStep?: (
+    step: number,
+    feeds: TensorValues,
+    outputs: Record<string, Float32Array>,
+  ) => Promise<Record<string, number>>;
+  companion?: Companion;
   onEvent: OnTrainEvent;
   signal?: AbortSignal;
   checkpoints?: Checkpoints;
@@ -65,7 +77,7 @@ export async function trainLoop(run: LoopRun): Promise<void> {
   });
   const schedule = { kind: 'cosine', warmupSteps: settings.warmupSteps, totalSteps: settings.steps } as const;
   const average = state.params.slice();
-  const arrays = { params: state.params, m: state.m, v: state.v, average };
+  const arrays = { params: state.params, m: state.m, v: state.v, average, ...run.companion?.arrays };
   const known = await checkpoints?.latest();
   if (known) {
     for (const [name, array] of Object.entries(arrays)) array.set(known.arrays[name]!);
@@ -86,7 +98,9 @@ export async function trainLoop(run: LoopRun): Promise<void> {
     const figures: Record<string, number> = {};
     sum?.fill(0);
     for (let part = 0; part < accumulation; part++) {
-      const outputs = await graph.run(run.batch({ step, part, parts: accumulation }));
+      const feeds = run.batch({ step, part, parts: accumulation });
+      const outputs = await graph.run(feeds);
+      Object.assign(figures, await run.afterStep?.(step, feeds, outputs));
       for (const [name, value] of Object.entries({ loss: outputs.loss![0]!, ...run.metrics(outputs) }))
         figures[name] = (figures[name] ?? 0) + value / accumulation;
       if (sum) addTo(sum, state.grads, 1 / accumulation);

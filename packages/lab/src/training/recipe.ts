@@ -1,9 +1,20 @@
 import type { LossTerms, MaskCountLaw, ModelConfig, ScoreParameterization } from '@unif2ace/core';
 import type { LoopSettings } from './loop.ts';
+import type { AdversarySettings } from './patch-adversary.ts';
 
 export interface ImageStage extends LoopSettings {
   /** Images a step. */
   batch: number;
+}
+
+export interface TokenizerStage extends ImageStage {
+  /**
+   * Weight of the distance between features of picture and reconstruction in the frozen face encoder (as LPIPS, Zhang et
+   * al. 2018, without its learnt weights): sharper to the eye at some cost in squared error. Default 0.
+   */
+  perceptualWeight?: number;
+  /** A discriminator of patches (VQGAN, Esser et al. 2021). Default none. */
+  adversary?: AdversarySettings;
 }
 
 export interface ModelStage extends LoopSettings {
@@ -47,7 +58,7 @@ export interface Recipe {
   /** The model, once the tokenizer's size is known. */
   model: (textVocabSize: number) => ModelConfig;
   faceEncoder: ImageStage;
-  tokenizer: ImageStage;
+  tokenizer: TokenizerStage;
   /** In order, each going on from the parameters of the one before (paper §4: generation and captions, then questions). */
   backbone: readonly ModelStage[];
 }

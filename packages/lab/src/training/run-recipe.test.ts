@@ -232,6 +232,36 @@ describe('a whole training run on a small folder', () => {
     );
   });
 
+  test('a discriminator and features of the encoder join the tokenizer, and resume to the bit with it', async () => {
+    const stages = {
+      ...stage,
+      batch: 4,
+      steps: 6,
+      perceptualWeight: 0.5,
+      adversary: { weight: 0.1, fromStep: 1, channels: [8, 8], learningRate: 1e-3 },
+    };
+    const recipe = tinyRecipe({ tokenizer: stages });
+    const events = await run('adversary', recipe);
+    const figures = events.filter((event) => event.kind === 'progress').find((event) => event.stage === 'tokenizer');
+    expect(figures!.metrics).toMatchObject({ perceptual: expect.any(Number), discriminator: expect.any(Number) });
+    expect(figures!.metrics.perceptual).toBeGreaterThan(0);
+    const out = join(root, 'adversary-stopped');
+    const more = { out, dataFolder: data, resume: true, onEvent: () => {} };
+    const stop = new AbortController();
+    // three of the encoder, then tokenizer and discriminator in turn: in the fourth step of the tokenizer
+    const runtime = afterTrainingRuns(3 + 1 + 2 + 2 + 1, () => stop.abort());
+    await expect(runRecipe(recipe, { ...more, signal: stop.signal, runtime })).rejects.toThrow(
+      'train: stopped in tokenizer at step 4 of 6',
+    );
+    await runRecipe(recipe, more);
+    expect(await weightsOf('adversary-stopped')).toEqual(await weightsOf('adversary'));
+    const deaf = tinyRecipe({ tokenizer: { ...stages, adversary: { ...stages.adversary, weight: 0 } } });
+    await run('deaf', deaf);
+    expect(await weightsOf('deaf')).not.toEqual(await weightsOf('adversary'));
+    const parts = tinyRecipe({ tokenizer: { ...stages, accumulation: 2 } });
+    await expect(run('parts', parts)).rejects.toThrow('tokenizer.accumulation: expected 1 beside an adversary, got 2');
+  });
+
   test('one part after the other or all at once: the same loss', async () => {
     const losses = async (accumulation: number) => {
       const stages = tinyRecipe().backbone.map((stage) => ({ ...stage, accumulation, balanceCoefficient: 0 }));

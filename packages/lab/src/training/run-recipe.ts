@@ -73,9 +73,14 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<Mo
   const collect = (part: ReadonlyMap<string, Float32Array>) => {
     for (const [name, data] of part) weights.set(name, data);
   };
-  collect(await stages.weights('face-encoder', () => trainFaceEncoder(context, config, forEncoder, labels, runtime)));
+  const encoder = await stages.weights('face-encoder', () =>
+    trainFaceEncoder(context, config, forEncoder, labels, runtime),
+  );
+  collect(encoder);
   collect(
-    await stages.weights('tokenizer', () => trainTokenizer(context, config, forTokenizer, records.length, runtime)),
+    await stages.weights('tokenizer', () =>
+      trainTokenizer(context, config, forTokenizer, records.length, encoder, runtime),
+    ),
   );
   onEvent({ kind: 'stage', name: 'encode', detail: 'codes and features of all faces and their mirror images' });
   const encoded = await encodeFaces(config, weights, { forTokenizer, forEncoder }, records.length, runtime);

@@ -1,4 +1,5 @@
 import {
+  faceCnn,
   lookupFreeQuantize,
   type ModelConfig,
   magvitDecoder,
@@ -6,54 +7,128 @@ import {
   modelScopes,
   quantizerLosses,
 } from '@unif2ace/core';
-import { add, FlatState, input, ParamScope, type Runtime, reduceMean, square, sub } from '@unif2ace/graph';
+import {
+  add,
+  addN,
+  div,
+  FlatState,
+  float32,
+  input,
+  mul,
+  ParamScope,
+  type Runtime,
+  reduceMean,
+  reduceSum,
+  sqrt,
+  square,
+  sub,
+  type Tensor,
+} from '@unif2ace/graph';
+import { TrainError } from './events.ts';
 import { type Faces, facePixels } from './face-batches.ts';
 import { ImageOrder } from './face-order.ts';
 import { trainLoop } from './loop.ts';
+import { PatchAdversary } from './patch-adversary.ts';
 import { loopContext, namedParameters, partOf, type StageContext } from './stage.ts';
 import { TrainGraph } from './train-graph.ts';
 
-/** Trains the image tokenizer: mean squared error, commitment and entropy through the straight-through estimator. */
+/**
+ * Trains the image tokenizer: squared error, commitment, entropy and decorrelation of bits through the straight-through
+ * estimator; by choice the distance of a frozen encoder's features and a discriminator of patches.
+ * @param encoder parameters of the trained face encoder.
+ */
 export async function trainTokenizer(
   context: StageContext,
   config: ModelConfig,
   faces: Faces,
   count: number,
+  encoder: ReadonlyMap<string, Float32Array>,
   runtime: Runtime,
 ): Promise<Map<string, Float32Array>> {
   const settings = context.recipe.tokenizer;
+  const { seed } = context.recipe;
+  const { perceptualWeight = 0 } = settings;
   const batch = partOf(settings.batch, settings, 'tokenizer.batch');
+  const shape = [batch, 3, faces.size, faces.size] as const;
   const root = new ParamScope();
-  const { tokenizer } = modelScopes(root);
-  const pixels = input('pixels', [batch, 3, faces.size, faces.size]);
-  const { z_BCHW } = magvitEncoder(tokenizer.at('encoder'), config.tokenizer, pixels);
+  const scopes = modelScopes(root);
+  const pixels = input('pixels', shape);
+  const { z_BCHW } = magvitEncoder(scopes.tokenizer.at('encoder'), config.tokenizer, pixels);
   const { codes_BCHW } = lookupFreeQuantize(z_BCHW);
-  const { pixels_BCHW } = magvitDecoder(tokenizer.at('decoder'), config.tokenizer, codes_BCHW);
+  const { pixels_BCHW } = magvitDecoder(scopes.tokenizer.at('decoder'), config.tokenizer, codes_BCHW);
   const mse = reduceMean(square(sub(pixels_BCHW, pixels)));
-  const { commitment, entropy } = quantizerLosses(config.tokenizer, z_BCHW, codes_BCHW);
-  const state = new FlatState(root.specs()).initialize(context.recipe.seed);
-  const graph = await TrainGraph.compile(
-    add(mse, add(commitment, entropy)),
-    { mse, commitment, entropy },
-    root,
-    state,
-    { runtime },
-  );
-  const order = new ImageOrder(count, context.recipe.seed, 2);
+  const { commitment, entropy, decorrelation } = quantizerLosses(config.tokenizer, z_BCHW, codes_BCHW);
+  const state = new FlatState(root.specs()).initialize(seed);
+
+  const terms: Tensor[] = [mse, commitment, entropy, decorrelation];
+  const metrics: Record<string, Tensor> = { mse, commitment, entropy, decorrelation };
+  const frozen = new Map<string, Float32Array>();
+  if (perceptualWeight > 0) {
+    if (config.faceEncoder.imageSize !== config.imageSize)
+      throw new TrainError(
+        `train: tokenizer.perceptualWeight: expected a face encoder for ${config.imageSize} pixels, got ${config.faceEncoder.imageSize}; try 0, or the same imageSize`,
+      );
+    const seen = (image: Tensor) => faceCnn(scopes.faceEncoder, config.faceEncoder, image).levels;
+    metrics.perceptual = featureDistance(seen(pixels), seen(pixels_BCHW));
+    terms.push(mul(metrics.perceptual, perceptualWeight));
+    for (const [name, data] of encoder) frozen.set(name, data);
+  }
+  const adversary = settings.adversary && adversaryOf(settings.adversary, shape, context);
+  if (adversary) {
+    const { loss, frozen: judge } = adversary.term(root, pixels_BCHW);
+    metrics.adversarial = loss;
+    metrics.reconstruction = pixels_BCHW;
+    terms.push(reduceSum(mul(loss, input('adversaryWeight', [1]))));
+    for (const [name, data] of judge) frozen.set(name, data);
+    await adversary.compile(runtime);
+  }
+  const graph = await TrainGraph.compile(addN(terms), metrics, root, state, { runtime, frozen });
+  const order = new ImageOrder(count, seed, 2);
   await trainLoop({
     ...loopContext(context, 'tokenizer', graph, settings),
     tokensPerStep: settings.batch * (z_BCHW.dim(2) * z_BCHW.dim(3)),
-    // pixels span 2, so the peak is 4 in mean squared error
-    metrics: (outputs) => ({
-      psnrDb: 10 * Math.log10(4 / outputs.mse![0]!),
-      commitment: outputs.commitment![0]!,
-      entropy: outputs.entropy![0]!,
+    metrics: ({ mse: error, loss: _, reconstruction: __, ...rest }) => ({
+      // pixels span 2, so the peak is 4 in mean squared error
+      psnrDb: 10 * Math.log10(4 / error![0]!),
+      ...Object.fromEntries(Object.entries(rest).map(([name, values]) => [name, values[0]!])),
     }),
     batch: (place) => {
       const { faces: chosen, flipped } = order.batch(place, batch);
-      return { pixels: facePixels(faces, chosen, flipped) };
+      return {
+        pixels: facePixels(faces, chosen, flipped),
+        ...(adversary && { adversaryWeight: float32(Float32Array.of(adversary.weightAt(place.step)), [1]) }),
+      };
     },
+    ...(adversary && {
+      companion: adversary,
+      afterStep: (step, feeds, outputs) => adversary.learn(step, feeds.pixels!, outputs.reconstruction!),
+    }),
   });
   await graph.release();
+  await adversary?.release();
   return namedParameters(state);
+}
+
+function adversaryOf(
+  settings: NonNullable<StageContext['recipe']['tokenizer']['adversary']>,
+  shape: readonly [number, number, number, number],
+  { recipe: { seed, tokenizer } }: StageContext,
+): PatchAdversary {
+  if ((tokenizer.accumulation ?? 1) > 1)
+    throw new TrainError(
+      `train: tokenizer.accumulation: expected 1 beside an adversary, got ${tokenizer.accumulation}; try a smaller batch`,
+    );
+  return new PatchAdversary(settings, shape, { seed, warmupSteps: tokenizer.warmupSteps });
+}
+
+/** Mean over levels of the squared distance between features of unit length at each place. */
+function featureDistance(real: readonly Tensor[], made: readonly Tensor[]): Tensor {
+  const distances = real.map((x, level) =>
+    reduceMean(reduceSum(square(sub(unitFeatures(x), unitFeatures(made[level]!))), 1)),
+  );
+  return mul(addN(distances), 1 / distances.length);
+}
+
+function unitFeatures(x_BCHW: Tensor): Tensor {
+  return div(x_BCHW, add(sqrt(add(reduceSum(square(x_BCHW), 1, true), 1e-10)), 1e-5));
 }

@@ -32,5 +32,10 @@ export async function writeTinyCelebA(folder: string, faces: number, seed = 1): 
 
 /** Writes a JPEG again, with other bytes for nearly the same picture. */
 export async function recompress(path: string): Promise<void> {
-  await writeFile(path, await sharp(await readFile(path)).jpeg({ quality: 40 }).toBuffer());
+  await writeFile(
+    path,
+    await sharp(await readFile(path))
+      .jpeg({ quality: 40 })
+      .toBuffer(),
+  );
 }

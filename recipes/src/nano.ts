@@ -1,0 +1,115 @@
+/**
+ * nano: the model that ships. 64 pixels, 256 tokens, a backbone of about 10 M parameters.
+ *
+ * Paper: §1 (D3Diff, α = 0.01, cosine masks), §2 (experts of both kinds in both task groups), §4 (stages). Own encoder in
+ * place of AntelopeV2 and CLIP.
+ * Command: `unif2ace train nano --data CELEBA --out runs/nano`; a run of hours, stopped and gone on with by `--resume`.
+ * Time and score: docs/lab.md.
+ */
+import { BackboneConfig, layoutOf, MagvitConfig, ModelConfig } from '@unif2ace/core';
+import type { Recipe } from '@unif2ace/lab';
+
+const tokenizer = MagvitConfig.parse({
+  channels: 32,
+  codeBits: 10,
+  groups: 8,
+  encoder: { channelMultiples: [1, 2, 3], resBlocks: [1, 1, 2] },
+  decoder: { channelMultiples: [1, 2, 3], resBlocks: [1, 1, 2] },
+  // without it bits repeat each other: 78 of 1,024 codes in pico
+  decorrelationWeight: 0.1,
+});
+const faceEncoder = { imageSize: 64, channels: [24, 48, 96], groups: 8, width: 38, patchPool: 2 };
+
+/** What the stages of the backbone share. */
+const stage = {
+  questionTokens: 26,
+  learningRate: 1e-3,
+  warmupSteps: 200,
+  weightDecay: 0.02,
+  clipNorm: 1,
+  emaDecay: 0.999,
+  conditionDropout: 0.1,
+  questionsPerFace: 3,
+  topicEmphasis: { Eyeglasses: 8, Wearing_Hat: 4, Bangs: 3 },
+  balanceCoefficient: 0.01,
+  loss: { terms: 'both', alpha: 0.01, law: 'cosine', parameterization: 'normalized' },
+} as const;
+
+const recipe: Recipe = {
+  kind: 'model',
+  name: 'nano',
+  seed: 1,
+  textVocabSize: 512,
+  model: (textVocabSize) =>
+    ModelConfig.parse({
+      format: 'unif2ace-1',
+      name: 'nano',
+      imageSize: 64,
+      tokenizer,
+      textVocabSize,
+      promptTokens: 40,
+      answerTokens: 60,
+      confidenceTemperature: 36,
+      faceEncoder,
+      backbone: BackboneConfig.parse({
+        phi: {
+          vocabSize: layoutOf({ textVocabSize, tokenizer }).vocabSize,
+          hiddenSize: 256,
+          intermediateSize: 1024,
+          layers: 5,
+          heads: 8,
+          maxPositions: 384,
+        },
+        tokenMoe: { router: { experts: 8, topK: 4 }, routedHidden: 96, sharedHidden: 256 },
+        sequenceMoe: {},
+        resampler: {
+          sizes: {
+            width: 96,
+            depth: 1,
+            heads: 3,
+            headWidth: 32,
+            feedForwardFactor: 2,
+            selfAttend: false,
+            latentStd: 1,
+          },
+          shared: true,
+        },
+        features: { face: { width: 38, tokens: 1 }, clip: { width: 96, tokens: 16 }, noise: { width: 96 } },
+      }),
+    }),
+  faceEncoder: {
+    steps: 3000,
+    batch: 64,
+    learningRate: 2.5e-3,
+    warmupSteps: 60,
+    weightDecay: 0.05,
+    clipNorm: 1,
+    emaDecay: 0.995,
+  },
+  tokenizer: {
+    steps: 8000,
+    batch: 24,
+    learningRate: 1.5e-3,
+    warmupSteps: 200,
+    weightDecay: 0,
+    clipNorm: 1,
+    emaDecay: 0.999,
+    perceptualWeight: 0.02,
+  },
+  backbone: [
+    { ...stage, name: 'answers', steps: 1500, t2iBatch: 2, mmuBatch: 24, answerBalance: [1, 0.3], mmuCoefficient: 200 },
+    { ...stage, name: 'both', steps: 12_000, t2iBatch: 16, mmuBatch: 12, answerBalance: [1, 0.3], mmuCoefficient: 10 },
+    {
+      ...stage,
+      name: 'faces',
+      only: 't2i',
+      steps: 4000,
+      t2iBatch: 24,
+      mmuBatch: 0,
+      answerBalance: [1, 0.3],
+      mmuCoefficient: 0,
+    },
+  ],
+};
+
+export default recipe;
