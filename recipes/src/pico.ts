@@ -2,9 +2,9 @@
  * pico: the smallest model that does the whole job, on real faces.
  *
  * Paper: §1 (D3Diff, α = 0.01, cosine masks), §2 (token-level and sequence-level experts in both task groups). Answers
- * first, then both tasks; own face encoder in place of AntelopeV2 and CLIP.
+ * first, then both tasks, then faces; own face encoder in place of AntelopeV2 and CLIP.
  * Command: `unif2ace train pico --data CELEBA --out runs/pico`
- * Time and score: docs/lab.md.
+ * Time and score (two cores): 19 minutes; tokenizer 21.1 dB, gender 95.8 %, eyeglasses 96.2 % (docs/lab.md).
  */
 import { BackboneConfig, layoutOf, MagvitConfig, ModelConfig } from '@unif2ace/core';
 import type { Recipe } from '@unif2ace/lab';
