@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 const root = join(import.meta.dirname, '..');
 const [source, ...counts] = process.argv.slice(2);
 if (!source) throw new Error('data-stages: expected a folder in CelebA’s layout, got none; try path/to/celeba');
-const build = join(import.meta.dirname, 'side-data.ts');
+const build = join(import.meta.dirname, 'data-side.ts');
 
 for (const count of counts.length > 0 ? counts.map(Number) : [1000, 10_000]) {
   const out = await mkdtemp(join(tmpdir(), 'data-stages-'));

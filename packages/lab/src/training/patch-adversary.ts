@@ -42,7 +42,7 @@ function judgePatches(scope: ParamScope, pixels_BCHW: Tensor, channels: readonly
 }
 
 /** Hinge loss of the discriminator: mean of max(0, 1 − real) and max(0, 1 + made). */
-export function hingeLoss(real: Tensor, made: Tensor): Tensor {
+function hingeLoss(real: Tensor, made: Tensor): Tensor {
   return add(reduceMean(maximum(sub(1, real), 0)), reduceMean(maximum(add(made, 1), 0)));
 }
 
