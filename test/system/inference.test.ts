@@ -1,6 +1,8 @@
 import {
   additiveMask,
   answerSequence,
+  type EditOptions,
+  faceView,
   type GenerateOptions,
   imageTokens,
   layoutOf,
@@ -11,6 +13,8 @@ import {
   phiLogits,
   pixelImage,
   questionPrompt,
+  regionTokens,
+  tokenGrid,
   UniF2ace,
   unifiedBackbone,
 } from '@unif2ace/core';
@@ -117,6 +121,45 @@ describe('generation', () => {
     await run.next();
     stop.abort();
     await expect(run.next()).rejects.toThrow(/abort/);
+  });
+});
+
+describe('editing', () => {
+  const edited = async (options: Partial<EditOptions> = {}) => {
+    const steps: Int32Array[] = [];
+    const run = model.edit(photo(4), 'a man with a hat', { region: 'mouth', seed: 3, steps: 4, ...options });
+    for (;;) {
+      const { value, done } = await run.next();
+      if (done) return { images: value, steps };
+      steps.push(value.tokens[0]!);
+    }
+  };
+
+  test('only tokens of the region are masked and drawn; the same seed gives the same face', async () => {
+    const [codes] = await model.encode([photo(4)]);
+    const chosen = regionTokens(photo(4), 'mouth', tokenGrid(config));
+    const { images, steps } = await edited();
+    expect(steps).toHaveLength(4);
+    for (const tokens of steps)
+      tokens.forEach((token, i) => {
+        if (!chosen[i]) expect(token).toBe(codes![i]);
+      });
+    expect([...chosen].filter(Boolean).length).toBeGreaterThan(0);
+    expect((await edited()).images).toEqual(images);
+    expect((await edited({ seed: 4, count: 3 })).images).toHaveLength(3);
+  });
+
+  test('pixels away from the region stay as the aligned face has them', async () => {
+    const { imageSize } = config;
+    const [image] = (await edited({ region: { x: 0, y: 0, width: 20, height: 4 } })).images;
+    const before = faceView(photo(4), imageSize);
+    const lower = 3 * imageSize * Math.ceil(imageSize / 2);
+    expect(image!.data.subarray(lower)).toEqual(before.data.subarray(lower));
+    expect(image!.data.subarray(0, lower)).not.toEqual(before.data.subarray(0, lower));
+  });
+
+  test('an aborted signal stops between steps', async () => {
+    await expect(edited({ signal: AbortSignal.abort() })).rejects.toThrow(/abort/i);
   });
 });
 

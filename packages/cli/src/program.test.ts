@@ -273,6 +273,44 @@ describe('describe, ask, reconstruct', () => {
     }
   });
 
+  it('edit makes a part anew: marked, repeatable by its seed, by name, rectangle and mask', async () => {
+    const ask = ['edit', 'photo.png', 'a man with a beard', '--seed', '4', '--steps', '3', ...tiny];
+    const named = await unif2ace(...ask, '--region', 'mouth', '--out', 'a.png', '--json');
+    expect(named.code).toBe(0);
+    expect(JSON.parse(named.stdout)).toMatchObject({
+      image: 'photo.png',
+      face: { index: 1, of: 1 },
+      region: 'mouth',
+      seed: 4,
+      images: [{ index: 0, path: join(cwd, 'a.png'), width: 64, height: 64 }],
+    });
+    const bytes = await readFile(join(cwd, 'a.png'));
+    expect(readGeneration(bytes)).toMatchObject({
+      prompt: 'a man with a beard',
+      seed: 4,
+      settings: { region: 'mouth' },
+    });
+    expect((await unif2ace(...ask, '--region', 'mouth', '--out', 'b.png')).stdout).toBe(`${join(cwd, 'b.png')}\n`);
+    expect(await readFile(join(cwd, 'b.png'))).toEqual(bytes);
+    expect((await unif2ace(...ask, '--region', '60,60,200,120', '--out', 'c.png')).code).toBe(0);
+    await writeFile(join(cwd, 'white.png'), encodePng(pixelImage(330, 400, new Uint8Array(330 * 400 * 3).fill(255))));
+    expect((await unif2ace(...ask, '--mask', 'white.png', '--out', 'd.png')).code).toBe(0);
+  });
+
+  it.each([
+    ['without a region', [], 2, /^edit: expected --region or --mask, got none; try --region hair/],
+    ['with both', ['--region', 'hair', '--mask', 'photo.png'], 2, /^edit: expected --region or --mask, got both/],
+    ['with an unknown part', ['--region', 'ear'], 2, /^--region: expected hair, eyes, mouth or x,y,w,h/],
+    ['beside the photo', ['--region', '900,0,5,5'], 1, /^region: expected a rectangle within 330×400, got 900,0,5,5/],
+    ['by a mask of another size', ['--mask', 'small.png'], 1, /^mask: expected a picture of 330×400/],
+  ])('edit %s is one clear line and writes nothing', async (_, more, code, message) => {
+    await writeFile(join(cwd, 'small.png'), encodePng(pixelImage(20, 20)));
+    const outcome = await unif2ace('edit', 'photo.png', 'a man', '--out', 'x.png', '--seed', '1', ...tiny, ...more);
+    expect(outcome.code).toBe(code);
+    expect(lines(outcome.stderr).at(-1)).toMatch(message);
+    expect(await readdir(cwd)).not.toContain('x.png');
+  });
+
   it('reconstruct writes the picture whose PSNR it prints, against the aligned face', async () => {
     const outcome = await unif2ace('reconstruct', 'photo.png', '--out', 'r.png', '--json', ...tiny);
     const document = JSON.parse(outcome.stdout);

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { addAsk } from './commands/ask.ts';
 import { addData } from './commands/data.ts';
 import { addDescribe } from './commands/describe.ts';
+import { addEdit } from './commands/edit.ts';
 import { addEval } from './commands/eval.ts';
 import { addGenerate } from './commands/generate.ts';
 import { addInspect } from './commands/inspect.ts';
@@ -31,7 +32,7 @@ function makeProgram(env: Environment): Command {
       // usage errors are written by run, as one line
       outputError: () => {},
     });
-  for (const add of [addGenerate, addDescribe, addAsk, addReconstruct, addInspect, addTrain, addEval, addData])
+  for (const add of [addGenerate, addEdit, addDescribe, addAsk, addReconstruct, addInspect, addTrain, addEval, addData])
     add(program, env);
   return program;
 }

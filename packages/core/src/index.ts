@@ -28,6 +28,7 @@ export * from './diffusion/sampler-maskgit.ts';
 export * from './diffusion/sampler-reverse.ts';
 export * from './diffusion/schedules.ts';
 export * from './diffusion/score-entropy.ts';
+export * from './edit/region.ts';
 export * from './encoders/attribute-classifier.ts';
 export * from './encoders/clip-vit.ts';
 export * from './encoders/face-cnn.ts';

@@ -1,8 +1,9 @@
 import { float32, int32, Philox, type Runtime, type Session, type TensorValues } from '@unif2ace/graph';
 import { type FaceInPhoto, faceView } from './detection/align.ts';
 import { type MaskgitOptions, philoxDraws, sampleMaskgit, unknownToken } from './diffusion/sampler-maskgit.ts';
+import { blendTokens, type EditRegion, regionTokens } from './edit/region.ts';
 import { fromChannelsFirst, type PixelImage, toChannelsFirst } from './image/pixels.ts';
-import { imageTokens, layoutOf, type ModelConfig } from './model/config.ts';
+import { imageTokens, layoutOf, type ModelConfig, tokenGrid } from './model/config.ts';
 import {
   denoiseModel,
   detokenizeModel,
@@ -40,6 +41,11 @@ export interface GenerateOptions {
   /** Image i depends on (seed, i) alone. Default 0. */
   seed?: number;
   signal?: AbortSignal;
+}
+
+export interface EditOptions extends GenerateOptions {
+  /** What is made anew; the rest of the face is kept. */
+  region: EditRegion;
 }
 
 export interface GenerateStep {
@@ -146,6 +152,30 @@ export class UniF2ace {
    * @throws RangeError naming an option out of range.
    */
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<GenerateStep, PixelImage[]> {
+    const start = new Int32Array(imageTokens(this.config)).fill(unknownToken);
+    return yield* this.#generate(prompt, start, options);
+  }
+
+  /**
+   * Makes a part of a face anew after the words. Tokens outside of the region are kept and the pixels of the aligned face with
+   * them, but for a soft border. Yields after every denoising step; returns the aligned faces, `imageSize` pixels a side.
+   * @throws RangeError naming an option out of range, ImageError for a region that misses the face.
+   */
+  async *edit(face: FaceInput, prompt: string, options: EditOptions): AsyncGenerator<GenerateStep, PixelImage[]> {
+    const grid = tokenGrid(this.config);
+    const chosen = regionTokens(face, options.region, grid);
+    const [codes] = await this.encode([face]);
+    const start = codes!.map((code, i) => (chosen[i] ? unknownToken : code));
+    const made = yield* this.#generate(prompt, start, options);
+    const kept = faceView(face, this.config.imageSize);
+    return made.map((image) => blendTokens(kept, image, chosen, grid));
+  }
+
+  async *#generate(
+    prompt: string,
+    start: Int32Array,
+    options: GenerateOptions,
+  ): AsyncGenerator<GenerateStep, PixelImage[]> {
     const { count = 1, steps = 12, guidance = 3, temperature = 1, seed = 0, signal } = options;
     const check = (ok: boolean, what: string, expected: string, got: unknown) => {
       if (!ok) throw new RangeError(`generate: ${what}: expected ${expected}, got ${got}`);
@@ -161,6 +191,7 @@ export class UniF2ace {
       const randoms = Array.from({ length: batch }, (_, i) => new Philox(seed, first + i));
       const codes = yield* this.#sample(
         prompt,
+        start,
         randoms,
         { steps, guidance, temperature: temperature * this.config.confidenceTemperature },
         signal,
@@ -172,6 +203,7 @@ export class UniF2ace {
 
   async *#sample(
     prompt: string,
+    from: Int32Array,
     randoms: Philox[],
     options: MaskgitOptions,
     signal: AbortSignal | undefined,
@@ -179,7 +211,7 @@ export class UniF2ace {
     const tokens = imageTokens(this.config);
     const batch = randoms.length;
     const network = await this.#denoiser(prompt, batch, options.guidance > 0);
-    const start = randoms.map(() => new Int32Array(tokens).fill(unknownToken));
+    const start = randoms.map(() => from.slice());
     let last: Int32Array[] = start;
     for await (const step of sampleMaskgit(start, this.#layout.codes, network, philoxDraws(randoms, tokens), options)) {
       signal?.throwIfAborted();

@@ -3,44 +3,25 @@ import { encodePng, generationText } from '@unif2ace/core';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import type { Environment } from '../environment.ts';
-import { modelDocument, type OpenModel, withModel } from '../model.ts';
-import { addModelOptions, modelOptions, numberFrom, parseOptions, pathOption, seedOption } from '../options.ts';
+import { modelDocument, withModel } from '../model.ts';
+import { addModelOptions, modelOptions, parseOptions } from '../options.ts';
 import { enlarge, planImages, slug, writeJson, writeOutput } from '../output.ts';
 import { StatusLine } from '../progress.ts';
+import { addSamplingOptions, promptNotes, samplingOptions } from '../sampling.ts';
 
 const Options = z.object({
   ...modelOptions,
-  count: numberFrom(1, 1024),
-  steps: numberFrom(1, 1024),
-  guidance: numberFrom(0, 100, 'real'),
-  temperature: numberFrom(0, 100, 'real'),
-  seed: seedOption.optional(),
-  out: pathOption.optional(),
-  scale: numberFrom(1, 64),
+  ...samplingOptions,
 });
 
 export function addGenerate(program: Command, env: Environment): void {
   const command = program
     .command('generate')
     .description('make faces from words')
-    .argument('<prompt>', 'a description of the face; empty for any face')
-    .option('-n, --count <number>', 'images to make', '1')
-    .option('--steps <number>', 'denoising steps', '12')
-    .option('--guidance <number>', 'how strongly the words count; 0 ignores them', '3')
-    .option('--temperature <number>', 'variety; 0 is the most probable face', '1')
-    .option('--seed <number>', 'the same seed gives the same bytes (default: a new one, printed)')
-    .option('--out <file|folder>', 'a .png file, or a folder (default: out/)')
-    .option('--scale <factor>', 'enlarge every pixel to a square of this side', '8');
-  addModelOptions(command).action((prompt: string, raw: Record<string, unknown>) => generate(env, prompt, raw));
-}
-
-/** Things about a prompt that its writer should know. */
-function promptNotes(prompt: string, { loaded }: OpenModel): string[] {
-  if (prompt.trim() === '') return ['the prompt is empty: any face may come'];
-  // t2i, sot and eot take three of the promptTokens + 1 places
-  const room = loaded.config.promptTokens - 2;
-  const tokens = loaded.tokenizer.encode(prompt).length;
-  return tokens > room ? [`the prompt has ${tokens} tokens; the model reads the first ${room}, the rest is cut`] : [];
+    .argument('<prompt>', 'a description of the face; empty for any face');
+  addModelOptions(addSamplingOptions(command)).action((prompt: string, raw: Record<string, unknown>) =>
+    generate(env, prompt, raw),
+  );
 }
 
 async function generate(env: Environment, prompt: string, raw: Record<string, unknown>): Promise<void> {

@@ -1,0 +1,34 @@
+import type { Command } from 'commander';
+import type { OpenModel } from './model.ts';
+import { numberFrom, pathOption, seedOption } from './options.ts';
+
+/** Options of every command that makes pictures. */
+export const samplingOptions = {
+  count: numberFrom(1, 1024),
+  steps: numberFrom(1, 1024),
+  guidance: numberFrom(0, 100, 'real'),
+  temperature: numberFrom(0, 100, 'real'),
+  seed: seedOption.optional(),
+  out: pathOption.optional(),
+  scale: numberFrom(1, 64),
+};
+
+export function addSamplingOptions(command: Command): Command {
+  return command
+    .option('-n, --count <number>', 'images to make', '1')
+    .option('--steps <number>', 'denoising steps', '12')
+    .option('--guidance <number>', 'how strongly the words count; 0 ignores them', '3')
+    .option('--temperature <number>', 'variety; 0 is the most probable face', '1')
+    .option('--seed <number>', 'the same seed gives the same bytes (default: a new one, printed)')
+    .option('--out <file|folder>', 'a .png file, or a folder (default: out/)')
+    .option('--scale <factor>', 'enlarge every pixel to a square of this side', '8');
+}
+
+/** Things about a prompt that its writer should know. */
+export function promptNotes(prompt: string, { loaded }: OpenModel): string[] {
+  if (prompt.trim() === '') return ['the prompt is empty: any face may come'];
+  // t2i, sot and eot take three of the promptTokens + 1 places
+  const room = loaded.config.promptTokens - 2;
+  const tokens = loaded.tokenizer.encode(prompt).length;
+  return tokens > room ? [`the prompt has ${tokens} tokens; the model reads the first ${room}, the rest is cut`] : [];
+}
