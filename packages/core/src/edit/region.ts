@@ -103,7 +103,7 @@ function fill(mask: PixelImage, { x, y, width, height }: BoxRegion): void {
 /** `made` where tokens were made anew, `kept` elsewhere, softly over the border between two cells. */
 export function blendTokens(kept: PixelImage, made: PixelImage, tokens: Uint8Array, grid: number): PixelImage {
   const cells = pixelImage(grid, grid);
-  tokens.forEach((token, i) => cells.data.fill(255 * token, 3 * i, 3 * i + 3));
+  for (const [i, token] of tokens.entries()) cells.data.fill(255 * token, 3 * i, 3 * i + 3);
   const weights = resize(cells, kept.width, kept.height);
   const out = pixelImage(kept.width, kept.height);
   for (let i = 0; i < out.data.length; i++) {
