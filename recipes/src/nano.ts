@@ -10,11 +10,12 @@ import { BackboneConfig, layoutOf, MagvitConfig, ModelConfig } from '@unif2ace/c
 import type { Recipe } from '@unif2ace/lab';
 
 const tokenizer = MagvitConfig.parse({
-  channels: 32,
-  codeBits: 10,
+  patch: 2,
+  channels: 40,
+  codeBits: 18,
   groups: 8,
-  encoder: { channelMultiples: [1, 2, 3], resBlocks: [1, 1, 2] },
-  decoder: { channelMultiples: [1, 2, 3], resBlocks: [1, 1, 2] },
+  encoder: { channelMultiples: [1, 2, 4], resBlocks: [1, 1, 2] },
+  decoder: { channelMultiples: [1, 2, 4], resBlocks: [1, 1, 2] },
   // without it bits repeat each other: 78 of 1,024 codes in pico
   decorrelationWeight: 0.1,
 });
@@ -87,14 +88,13 @@ const recipe: Recipe = {
     emaDecay: 0.995,
   },
   tokenizer: {
-    steps: 8000,
-    batch: 24,
+    steps: 4500,
+    batch: 16,
     learningRate: 1.5e-3,
     warmupSteps: 200,
     weightDecay: 0,
     clipNorm: 1,
-    emaDecay: 0.999,
-    perceptualWeight: 0.02,
+    emaDecay: 0.998,
   },
   backbone: [
     { ...stage, name: 'answers', steps: 1500, t2iBatch: 2, mmuBatch: 24, answerBalance: [1, 0.3], mmuCoefficient: 200 },

@@ -105,6 +105,11 @@ describe('data', () => {
     [['build', 'celeba', '--out', 'x', '--llm', 'nowhere'], 2, /--llm: expected the address/],
     [['build', 'celeba', '--out', 'celeba'], 1, /expected no folder or an earlier data set/],
     [['build', 'celeba', '--out', 'x', '--llm-batch'], 2, /--llm-batch: expected --llm and no --queue/],
+    [
+      ['build', 'celeba', '--out', 'x', '--llm', 'http://127.0.0.1:9/v1', '--llm-model', 'm', '--llm-price', '3'],
+      2,
+      /--llm-price: expected two prices as IN,OUT/,
+    ],
     [['stats', 'celeba'], 1, /expected a data set at .*celeba, got ENOENT for dataset\.json/],
     [['review', 'celeba'], 1, /expected a data set at/],
   ])('%j is one clear line', async (args, code, message) => {

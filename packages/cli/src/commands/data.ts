@@ -33,11 +33,21 @@ import { duration, StatusLine, short } from '../progress.ts';
 import { addDataHash } from './data-hash.ts';
 import { addDataLook } from './data-look.ts';
 
+/** Prices of a million tokens, in and out. */
+const priceOption = z
+  .string()
+  .regex(/^\d+(?:\.\d+)?,\d+(?:\.\d+)?$/, { error: 'two prices as IN,OUT, such as 0.15,0.6' })
+  .transform((text) => {
+    const [input, output] = text.split(',').map(Number) as [number, number];
+    return { input, output };
+  });
+
 const llmOptions = {
   llm: z.url({ error: 'the address of an OpenAI-compatible endpoint, such as http://127.0.0.1:8000/v1' }).optional(),
   llmModel: z.string().optional(),
   llmKeyEnv: z.string().default('OPENAI_API_KEY'),
   llmConcurrency: numberFrom(1, 256).default(4),
+  llmPrice: priceOption.optional(),
 };
 const batchOption = { llmBatch: z.boolean().default(false) };
 
@@ -97,7 +107,8 @@ function addLlmOptions(command: Command): Command {
     .option('--llm <url>', 'captions and questions by an OpenAI-compatible endpoint; photos are sent there')
     .option('--llm-model <name>', 'its model')
     .option('--llm-key-env <variable>', 'environment variable that holds its key', 'OPENAI_API_KEY')
-    .option('--llm-concurrency <n>', 'requests at once', '4');
+    .option('--llm-concurrency <n>', 'requests at once', '4')
+    .option('--llm-price <in,out>', 'prices of a million tokens, to show the cost so far');
 }
 
 /** Folder of the bundled attribute classifier; null where it is missing. */
@@ -125,6 +136,7 @@ function writers(
     store: resultStoreOf(store),
     concurrency: flags.llmConcurrency,
     ask: flags.llmBatch ? 'batch' : 'now',
+    ...(flags.llmPrice && { pricePerMillionTokens: flags.llmPrice }),
     onEvent,
   });
   return { captioner: new LlmCaptioner(endpoint, {}), questionWriter: new LlmQuestionWriter(endpoint, {}), endpoint };
@@ -160,7 +172,11 @@ async function buildCommand(env: Environment, sources: string[], raw: Record<str
       if (event.type === 'paused') status.log(`paused: the endpoint asks to wait ${duration(event.forMs / 1000)}`);
       if (event.type === 'batch-submitted') status.log(`submitted: ${event.items} requests in ${event.batchId}`);
     });
-    const cost = () => (endpoint ? ` · ${short(endpoint.tally.inputTokens + endpoint.tally.outputTokens)} tokens` : '');
+    const cost = () => {
+      if (!endpoint) return '';
+      const { inputTokens, outputTokens, cost: paid } = endpoint.tally;
+      return ` · ${short(inputTokens + outputTokens)} tokens${flags.llmPrice ? ` · ${paid.toFixed(2)} paid` : ''}`;
+    };
     const options: BuildOptions = {
       sources: sources.map((source) => absolute(env, source)),
       out,

@@ -1,4 +1,4 @@
-import { type ParamScope, swish, type Tensor } from '@unif2ace/graph';
+import { type ParamScope, reshape, swish, type Tensor, transpose } from '@unif2ace/graph';
 import { z } from 'zod';
 import {
   attnBlock,
@@ -22,6 +22,11 @@ export const MagvitConfig = z
   .strictObject({
     channels: z.int().positive().default(128),
     imageChannels: z.int().positive().default(3),
+    /**
+     * Edge in pixels of the squares that become channels before the first convolution and pixels after the last (space to depth).
+     * 2 leaves out the level of full resolution, which costs a small model half of its time. The original has 1.
+     */
+    patch: z.int().positive().default(1),
     /** Bits of a code: 2^codeBits codes. */
     codeBits: z.int().min(1).max(30).default(13),
     encoder: Levels.prefault({ channelMultiples: [1, 2, 2, 4, 4], resBlocks: [4, 3, 4, 3, 4] }),
@@ -42,7 +47,7 @@ export type MagvitConfig = z.infer<typeof MagvitConfig>;
 
 /** Pixels along one side of a code's cell. */
 export function downsamplingFactor(config: MagvitConfig): number {
-  return 2 ** (config.encoder.resBlocks.length - 1);
+  return config.patch * 2 ** (config.encoder.resBlocks.length - 1);
 }
 
 /** Values on the way, under the names of the original's modules. */
@@ -61,6 +66,27 @@ function middle(scope: ParamScope, x: Tensor, norm: NormSettings, hidden: Hidden
   return y;
 }
 
+/** [B, C, H·p, W·p] → [B, C·p², H, W]. */
+function toPatches(x_BCHW: Tensor, patch: number): Tensor {
+  if (patch === 1) return x_BCHW;
+  const [batch, channels, height, width] = dims(x_BCHW);
+  const [rows, columns] = [height / patch, width / patch];
+  const split = reshape(x_BCHW, [batch, channels, rows, patch, columns, patch]);
+  return reshape(transpose(split, [0, 1, 3, 5, 2, 4]), [batch, channels * patch ** 2, rows, columns]);
+}
+
+/** [B, C·p², H, W] → [B, C, H·p, W·p]. */
+function fromPatches(x_BCHW: Tensor, patch: number): Tensor {
+  if (patch === 1) return x_BCHW;
+  const [batch, channels, height, width] = dims(x_BCHW);
+  const split = reshape(x_BCHW, [batch, channels / patch ** 2, patch, patch, height, width]);
+  return reshape(transpose(split, [0, 1, 4, 2, 5, 3]), [batch, channels / patch ** 2, height * patch, width * patch]);
+}
+
+function dims(x_BCHW: Tensor): [number, number, number, number] {
+  return [x_BCHW.dim(0), x_BCHW.dim(1), x_BCHW.dim(2), x_BCHW.dim(3)];
+}
+
 /** Pixels [B, 3, H, W] in −1..1 → features before quantising [B, codeBits, H/f, W/f] (quirks: MAGVIT-v2). */
 export function magvitEncoder(
   scope: ParamScope,
@@ -70,7 +96,7 @@ export function magvitEncoder(
   const norm = normOf(config);
   const hidden: Hidden = {};
   const { channelMultiples, resBlocks } = config.encoder;
-  let x = convLayer(scope.at('conv_in'), pixels_BCHW, config.channels, 3);
+  let x = convLayer(scope.at('conv_in'), toPatches(pixels_BCHW, config.patch), config.channels, 3);
   hidden.enc_conv_in = x;
   channelMultiples.forEach((multiple, level) => {
     const down = scope.at('down').at(level);
@@ -106,5 +132,6 @@ export function magvitDecoder(
     if (level > 0) x = upsample(up.at('upsample'), x);
   }
   x = swish(groupNormLayer(scope.at('norm_out'), x, norm));
-  return { pixels_BCHW: convLayer(scope.at('conv_out'), x, config.imageChannels, 3), hidden };
+  x = convLayer(scope.at('conv_out'), x, config.imageChannels * config.patch ** 2, 3);
+  return { pixels_BCHW: fromPatches(x, config.patch), hidden };
 }

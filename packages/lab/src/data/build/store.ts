@@ -17,6 +17,13 @@ export interface BuildStore {
   close(): Promise<void>;
 }
 
+interface Waiting {
+  table: TableName;
+  entries: readonly (readonly [key: string, value: unknown])[];
+  resolve: () => void;
+  reject: (error: Error) => void;
+}
+
 /** The embedded store: LMDB in a folder, for one host (several processes may share it). */
 export async function openLmdbStore(folder: string): Promise<BuildStore> {
   let root: RootDatabase;
@@ -30,21 +37,34 @@ export async function openLmdbStore(folder: string): Promise<BuildStore> {
   }
   const databases = Object.fromEntries(tables.map((name) => [name, root.openDB<unknown, string>({ name })]));
   const tableOf = (name: TableName) => databases[name]!;
+  let waiting: Waiting[] = [];
+  // all that came since the last commit shares one write to the disk; a full one is met here, by those who wait
+  const commit = () => {
+    const batch = waiting;
+    waiting = [];
+    try {
+      root.transactionSync(() => {
+        for (const { table, entries } of batch)
+          for (const [key, value] of entries) if (!tableOf(table).doesExist(key)) tableOf(table).putSync(key, value);
+      });
+    } catch (error) {
+      const reason = (error as Error).message.split(':')[0];
+      const failed = new DataError(
+        `data: expected room for intermediate results in ${folder}, got "${reason}"; try to free space, then run again`,
+      );
+      for (const { reject } of batch) reject(failed);
+      return;
+    }
+    for (const { resolve } of batch) resolve();
+  };
   return {
     get: async (table, key) => tableOf(table).get(key),
     has: async (table, key) => tableOf(table).doesExist(key),
-    put: async (table, entries) => {
-      const database = tableOf(table);
-      await root
-        .transaction(() => {
-          for (const [key, value] of entries) if (!database.doesExist(key)) database.put(key, value);
-        })
-        .catch((error: Error) => {
-          throw new DataError(
-            `data: expected room for intermediate results in ${folder}, got ${error.message}; try to free space, then run again`,
-          );
-        });
-    },
+    put: (table, entries) =>
+      new Promise<void>((resolve, reject) => {
+        waiting.push({ table, entries, resolve, reject });
+        if (waiting.length === 1) setImmediate(commit);
+      }),
     close: () => root.close(),
   };
 }
