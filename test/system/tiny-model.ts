@@ -18,11 +18,15 @@ const texts = [
 ];
 
 /** A model of a few thousand random parameters, every kind of expert in it: for tests of behaviour, not of quality. */
-export function tinyModel(seed = 1): LoadedModel & { tokenizerJson: ReturnType<typeof trainBpe>['json'] } {
+export function tinyModel(
+  seed = 1,
+  codeGroups = 1,
+): LoadedModel & { tokenizerJson: ReturnType<typeof trainBpe>['json'] } {
   const bpe = trainBpe(texts, { vocabSize: 280, minPairCount: 1 });
   const tokenizer = MagvitConfig.parse({
     channels: 8,
     codeBits: 4,
+    codeGroups,
     groups: 4,
     encoder: { channelMultiples: [1, 1], resBlocks: [1, 1] },
     decoder: { channelMultiples: [1, 1], resBlocks: [1, 1] },

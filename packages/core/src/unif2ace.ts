@@ -3,7 +3,7 @@ import { type FaceInPhoto, faceView } from './detection/align.ts';
 import { type MaskgitOptions, philoxDraws, sampleMaskgit, unknownToken } from './diffusion/sampler-maskgit.ts';
 import { blendTokens, type EditRegion, regionTokens } from './edit/region.ts';
 import { fromChannelsFirst, type PixelImage, toChannelsFirst } from './image/pixels.ts';
-import { imageTokens, layoutOf, type ModelConfig, tokenGrid } from './model/config.ts';
+import { imageCodes, imageTokens, layoutOf, type ModelConfig, tokenGrid } from './model/config.ts';
 import {
   denoiseModel,
   detokenizeModel,
@@ -16,7 +16,7 @@ import {
 import { KeyValueCache } from './model/key-value-cache.ts';
 import { additiveMask, cachedVisibility, t2iVisibility } from './prompt/masks.ts';
 import { mmuPrefix, t2iPrefix } from './prompt/sequences.ts';
-import type { SpecialTokens } from './prompt/special-tokens.ts';
+import { type ImageIds, imageIds, type SpecialTokens } from './prompt/special-tokens.ts';
 import type { TextTokenizer } from './text/bpe.ts';
 import { type DecodingOptions, generateText } from './text/decoding.ts';
 
@@ -51,7 +51,7 @@ export interface EditOptions extends GenerateOptions {
 export interface GenerateStep {
   step: number;
   steps: number;
-  /** Codes so far of each image; −1 where still masked. */
+  /** Codes so far of each image, `codeGroups` a position; −1 where still masked. */
   tokens: readonly Int32Array[];
 }
 
@@ -152,7 +152,7 @@ export class UniF2ace {
    * @throws RangeError naming an option out of range.
    */
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<GenerateStep, PixelImage[]> {
-    const start = new Int32Array(imageTokens(this.config)).fill(unknownToken);
+    const start = new Int32Array(imageCodes(this.config)).fill(unknownToken);
     return yield* this.#generate(prompt, start, options);
   }
 
@@ -165,7 +165,8 @@ export class UniF2ace {
     const grid = tokenGrid(this.config);
     const chosen = regionTokens(face, options.region, grid);
     const [codes] = await this.encode([face]);
-    const start = codes!.map((code, i) => (chosen[i] ? unknownToken : code));
+    const { codeGroups } = this.#layout;
+    const start = codes!.map((code, i) => (chosen[Math.floor(i / codeGroups)] ? unknownToken : code));
     const made = yield* this.#generate(prompt, start, options);
     const kept = faceView(face, this.config.imageSize);
     return made.map((image) => blendTokens(kept, image, chosen, grid));
@@ -208,12 +209,12 @@ export class UniF2ace {
     options: MaskgitOptions,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<GenerateStep, Int32Array[]> {
-    const tokens = imageTokens(this.config);
+    const codes = imageCodes(this.config);
     const batch = randoms.length;
     const network = await this.#denoiser(prompt, batch, options.guidance > 0);
     const start = randoms.map(() => from.slice());
     let last: Int32Array[] = start;
-    for await (const step of sampleMaskgit(start, this.#layout.codes, network, philoxDraws(randoms, tokens), options)) {
+    for await (const step of sampleMaskgit(start, this.#layout.codes, network, philoxDraws(randoms, codes), options)) {
       signal?.throwIfAborted();
       last = step.sampled;
       yield { step: step.step + 1, steps: options.steps, tokens: step.tokens };
@@ -225,7 +226,7 @@ export class UniF2ace {
   async #denoiser(prompt: string, batch: number, guided: boolean) {
     const { config } = this;
     const layout = this.#layout;
-    const tokens = imageTokens(config);
+    const [tokens, codes] = [imageTokens(config), imageCodes(config)];
     const kept = config.promptTokens + 1;
     const rows = guided ? 2 * batch : batch;
     const prefixes = Array.from({ length: rows }, (_, row) => this.#promptPrefix(prompt, row >= batch));
@@ -250,44 +251,40 @@ export class UniF2ace {
       [tokens + 2],
     );
     return async (state: readonly Int32Array[]) => {
-      const ids = Array.from({ length: rows }, (_, row) => {
-        const codes = Array.from(state[row % batch]!, (code) =>
-          code === unknownToken ? layout.mask : layout.codeOffset + code,
-        );
-        return [layout.soi, ...codes, layout.eoi];
-      });
+      const images = Array.from({ length: rows }, (_, row) => imageIds(layout, state[row % batch]!));
       const ratios = Float32Array.from(
         { length: rows },
-        (_, row) => state[row % batch]!.filter((code) => code === unknownToken).length / tokens,
+        (_, row) => state[row % batch]!.filter((code) => code === unknownToken).length / codes,
       );
+      const ids = images.flatMap(({ first }) => [layout.soi, ...first, layout.eoi]);
       const { logits } = await session.run({
         ...past,
-        ids: int32(ids.flat(), [rows, tokens + 2]),
+        ids: int32(ids, [rows, tokens + 2]),
+        ...otherCodes(images, rows),
         mask: imageMask,
         positions,
         ratio: float32(ratios, [rows]),
       });
       const data = logits!.data as Float32Array;
-      const half = batch * tokens * layout.codes;
+      const half = batch * codes * layout.codes;
       return { conditional: data.subarray(0, half), ...(guided && { unconditional: data.subarray(half) }) };
     };
   }
 
-  /** Image codes of faces: [N] each. @throws FaceError when the landmarks of one coincide. */
+  /** Image codes of faces: [N·G] each, the G codes of a position one after the other. @throws FaceError when the landmarks of one coincide. */
   async encode(faces: readonly FaceInput[]): Promise<Int32Array[]> {
     const { codes } = await (await this.#session('tokenize', faces.length)).run({
       pixels: pixelsOf(faces, this.config.imageSize),
     });
-    const tokens = imageTokens(this.config);
-    return faces.map((_, i) => (codes!.data as Int32Array).slice(i * tokens, (i + 1) * tokens));
+    const count = imageCodes(this.config);
+    return faces.map((_, i) => (codes!.data as Int32Array).slice(i * count, (i + 1) * count));
   }
 
   /** Images of codes. */
   async decode(codes: readonly Int32Array[]): Promise<PixelImage[]> {
-    const tokens = imageTokens(this.config);
     const flat = int32(
       codes.flatMap((row) => [...row]),
-      [codes.length, tokens],
+      [codes.length, imageCodes(this.config)],
     );
     const { pixels } = await (await this.#session('detokenize', codes.length)).run({ codes: flat });
     const { imageSize } = this.config;
@@ -313,12 +310,12 @@ export class UniF2ace {
   async look(face: FaceInput): Promise<LookedAt> {
     const [codes] = await this.encode([face]);
     const features = await this.features([face]);
-    const ids = mmuPrefix(
-      this.#layout,
-      Array.from(codes!, (code) => this.#layout.codeOffset + code),
-    );
+    const image = imageIds(this.#layout, codes!);
+    const ids = mmuPrefix(this.#layout, image.first);
     const session = await this.#session('imagePrefix', 1);
-    const prefix = await session.run(needed(session, { ids: int32(ids, [1, ids.length]), ...features }));
+    const prefix = await session.run(
+      needed(session, { ids: int32(ids, [1, ids.length]), ...otherCodes([image], 1), ...features }),
+    );
     const { layers, heads, hiddenSize } = this.config.backbone.phi;
     const cache = new KeyValueCache(layers, heads, hiddenSize / heads, ids.length + this.config.answerTokens);
     cache.append(prefix, ids.length);
@@ -414,6 +411,12 @@ export interface LookedAt {
 /** Of these feeds those that the graph has: a single layer's keys and values depend on neither mask nor features. */
 function needed(session: Session, feeds: TensorValues): TensorValues {
   return Object.fromEntries(Object.entries(feeds).filter(([name]) => session.inputNames.includes(name)));
+}
+
+/** Feed of the codes behind the first of each position; none where there is one. */
+function otherCodes(images: readonly ImageIds[], rows: number): TensorValues {
+  const others = images.flatMap((image) => image.others);
+  return others.length > 0 ? { others: int32(others, [rows, others.length / rows]) } : {};
 }
 
 function pixelsOf(faces: readonly FaceInput[], size: number) {

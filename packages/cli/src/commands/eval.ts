@@ -61,7 +61,7 @@ function tokenizerText(score: Awaited<ReturnType<typeof evaluateTokenizer>>): st
     `faces of test identities  ${score.faces}`,
     `PSNR, mean over faces     ${score.meanPsnrDb.toFixed(2)} dB`,
     `PSNR of the mean error    ${score.psnrOfMeanErrorDb.toFixed(2)} dB`,
-    `codes used                ${score.codesUsed} of ${score.codes}`,
+    `codes used                ${score.codesUsed.join(' and ')} of ${score.codes}`,
     '',
   ].join('\n');
 }

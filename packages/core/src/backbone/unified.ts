@@ -18,6 +18,7 @@ import { type SpanFeatures, sequenceMoe } from './experts/sequence-moe.ts';
 import { tokenMoe } from './experts/token-moe.ts';
 import { normLayer } from './linear.ts';
 import { type KeyValue, type PhiInputs, phiAttention, phiMlp, phiRope } from './phi.ts';
+import { replaceSpan } from './span.ts';
 
 // B batch, L new positions, N image positions, D hidden, M feature tokens, F feature width
 
@@ -132,14 +133,6 @@ function tokenLevel(
   });
   routings.push({ level: 'token', layer, scores: routed.scores_TE, routing: routed.routing, balance: routed.balance });
   return routed.y_BLD;
-}
-
-function replaceSpan(x_BLD: Tensor, start: number, span_BND: Tensor): Tensor {
-  const [length, end] = [x_BLD.dim(1), start + span_BND.dim(1)];
-  const pieces = [span_BND];
-  if (start > 0) pieces.unshift(slice(x_BLD, 1, 0, start));
-  if (end < length) pieces.push(slice(x_BLD, 1, end, length));
-  return concat(pieces, 1);
 }
 
 /** S(feature) of every feature that the task's experts use, [B, N, D]. */

@@ -64,12 +64,18 @@ export function tokenGrid(config: Pick<ModelConfig, 'imageSize' | 'tokenizer'>):
   return config.imageSize / downsamplingFactor(config.tokenizer);
 }
 
-/** Image tokens. */
+/** Image positions in a sequence. */
 export function imageTokens(config: Pick<ModelConfig, 'imageSize' | 'tokenizer'>): number {
   return tokenGrid(config) ** 2;
 }
 
+/** Codes of an image, `codeGroups` for each position: what diffusion masks and draws. */
+export function imageCodes(config: Pick<ModelConfig, 'imageSize' | 'tokenizer'>): number {
+  return imageTokens(config) * config.tokenizer.codeGroups;
+}
+
 /** Ids of special tokens and image codes. */
 export function layoutOf(config: Pick<ModelConfig, 'textVocabSize' | 'tokenizer'>): SpecialTokens {
-  return ownLayout(config.textVocabSize, 2 ** config.tokenizer.codeBits);
+  const { codeBits, codeGroups } = config.tokenizer;
+  return ownLayout(config.textVocabSize, 2 ** (codeBits / codeGroups), codeGroups);
 }

@@ -5,10 +5,11 @@ import { codeLogits } from '../diffusion/d3diff-graph.ts';
 import { faceCnn } from '../encoders/face-cnn.ts';
 import { codebookEntry, lookupFreeQuantize } from '../tokenizer/lookup-free.ts';
 import { magvitDecoder, magvitEncoder } from '../tokenizer/magvit.ts';
-import { imageTokens, layoutOf, type ModelConfig, tokenGrid } from './config.ts';
+import { embedImage } from './code-embedding.ts';
+import { imageCodes, imageTokens, layoutOf, type ModelConfig, tokenGrid } from './config.ts';
 import { modelScopes } from './names.ts';
 
-// B batch, N image tokens, P kept positions, H heads, d head width, V codes
+// B batch, N image positions, G codes of a position, P kept positions, H heads, d head width, V codes of a group
 
 type Weights = ReadonlyMap<string, Float32Array>;
 
@@ -16,17 +17,19 @@ function model(name: string, outputs: Record<string, Tensor>, weights: Weights):
   return buildModel(outputs, { name, parameters: weights });
 }
 
-/** pixels [B, 3, S, S] → codes int32 [B, N]. */
+/** pixels [B, 3, S, S] → codes int32 [B, N·G]. */
 export function tokenizeModel(config: ModelConfig, weights: Weights, batch: number): OnnxModel {
   const pixels = input('pixels', [batch, 3, config.imageSize, config.imageSize]);
   const { z_BCHW } = magvitEncoder(modelScopes(new ParamScope()).tokenizer.at('encoder'), config.tokenizer, pixels);
-  return model('tokenize', { codes: lookupFreeQuantize(z_BCHW).indices_BN }, weights);
+  return model('tokenize', { codes: lookupFreeQuantize(z_BCHW, config.tokenizer.codeGroups).indices_BN }, weights);
 }
 
-/** codes int32 [B, N] → pixels [B, 3, S, S], not clamped. */
+/** codes int32 [B, N·G] → pixels [B, 3, S, S], not clamped. */
 export function detokenizeModel(config: ModelConfig, weights: Weights, batch: number): OnnxModel {
   const grid = tokenGrid(config);
-  const entry = codebookEntry(input('codes', [batch, grid * grid], 'int32'), config.tokenizer.codeBits, [grid, grid]);
+  const { codeBits, codeGroups } = config.tokenizer;
+  const codes = input('codes', [batch, imageCodes(config)], 'int32');
+  const entry = codebookEntry(codes, codeBits / codeGroups, [grid, grid]);
   const { pixels_BCHW } = magvitDecoder(modelScopes(new ParamScope()).tokenizer.at('decoder'), config.tokenizer, entry);
   return model('detokenize', { pixels: pixels_BCHW }, weights);
 }
@@ -76,8 +79,8 @@ export function promptModel(config: ModelConfig, weights: Weights, batch: number
 }
 
 /**
- * One denoising step on kept text: ids [B, N + 2] (soi, codes or masks, eoi), positions [N + 2], mask [B, 1, N + 2,
- * P + N + 2], ratio [B] → logits [B, N, V] over image codes.
+ * One denoising step on kept text: ids [B, N + 2] (soi, codes or masks, eoi), others [B, N·(G−1)], positions [N + 2], mask
+ * [B, 1, N + 2, P + N + 2], ratio [B] → logits [B, N·G, V] over image codes.
  */
 export function denoiseModel(config: ModelConfig, weights: Weights, batch: number): OnnxModel {
   const tokens = imageTokens(config);
@@ -86,31 +89,35 @@ export function denoiseModel(config: ModelConfig, weights: Weights, batch: numbe
   const layout = layoutOf(config);
   const scope = modelScopes(new ParamScope()).backbone;
   const ids = input('ids', [batch, length], 'int32');
-  const { hidden_BLD } = unifiedBackbone(scope, config.backbone, phiEmbed(scope, config.backbone.phi, ids), {
+  const span = { start: 1, length: tokens };
+  const { hidden_BLD } = unifiedBackbone(scope, config.backbone, embedImage(scope, config, ids, span, 'others'), {
     task: 't2i',
     mask: input('mask', [batch, 1, length, kept + length]),
     positions_L: input('positions', [length], 'int32'),
     past: cacheInputs(config, batch, kept),
-    span: { start: 1, length: tokens },
+    span,
     features: { maskRatio_B: input('ratio', [batch]) },
   });
   const { weight_VD: weight_AD, bias_V: bias_A } = phiHead(scope, config.backbone.phi);
   const rows = reshape(slice(hidden_BLD, 1, 1, tokens + 1), [batch * tokens, config.backbone.phi.hiddenSize]);
-  const logits = codeLogits(rows, { weight_AD, bias_A, codeOffset: layout.codeOffset, codes: layout.codes });
-  return model('denoise', { logits: reshape(logits, [batch, tokens, layout.codes]) }, weights);
+  // the groups' rows of the head lie one after the other
+  const codes = layout.codeGroups * layout.codes;
+  const logits = codeLogits(rows, { weight_AD, bias_A, codeOffset: layout.codeOffset, codes });
+  return model('denoise', { logits: reshape(logits, [batch, imageCodes(config), layout.codes]) }, weights);
 }
 
-/** Image prefix of understanding: ids [1, N + 3], face, clip → keys and values, the same for every question. */
+/** Image prefix of understanding: ids [1, N + 3], others [1, N·(G−1)], face, clip → keys and values, the same for every question. */
 export function imagePrefixModel(config: ModelConfig, weights: Weights): OnnxModel {
   const tokens = imageTokens(config);
   const { face, clip } = config.backbone.features;
   const scope = modelScopes(new ParamScope()).backbone;
   const ids = input('ids', [1, tokens + 3], 'int32');
-  const { present } = unifiedBackbone(scope, config.backbone, phiEmbed(scope, config.backbone.phi, ids), {
+  const span = { start: 2, length: tokens };
+  const { present } = unifiedBackbone(scope, config.backbone, embedImage(scope, config, ids, span, 'others'), {
     task: 'mmu',
     // the prefix is fully bidirectional
     mask: null,
-    span: { start: 2, length: tokens },
+    span,
     features: {
       face_BMF: input('face', [1, face.tokens, face.width]),
       clip_BMF: input('clip', [1, clip.tokens, clip.width]),

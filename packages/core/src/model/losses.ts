@@ -1,5 +1,6 @@
 import {
   add,
+  concat,
   constant,
   input,
   linearCrossEntropy,
@@ -11,14 +12,15 @@ import {
   slice,
   type Tensor,
 } from '@unif2ace/graph';
-import { phiEmbed, phiHead } from '../backbone/phi.ts';
+import { phiHead } from '../backbone/phi.ts';
 import { type LayerRouting, type UnifiedInputs, unifiedBackbone } from '../backbone/unified.ts';
 import { maskedTokenLoss, type ScoreParameterization, scoreTokenLoss } from '../diffusion/d3diff-graph.ts';
 import { packedPositions } from '../prompt/packing.ts';
-import { imageTokens, layoutOf, type ModelConfig } from './config.ts';
+import { embedImage } from './code-embedding.ts';
+import { imageCodes, imageTokens, layoutOf, type ModelConfig } from './config.ts';
 import { modelScopes } from './names.ts';
 
-// B batch, L sequence, N image tokens, R answer rows, D hidden
+// B batch, L sequence, N image positions, G codes of a position, R answer rows, D hidden
 
 export interface LossGraph {
   /** Weighted loss without the balance terms. */
@@ -38,9 +40,15 @@ function meanBalance(routings: readonly LayerRouting[]): Tensor {
   );
 }
 
-function hiddenOf(root: ParamScope, config: ModelConfig, ids_BL: Tensor, inputs: UnifiedInputs) {
+function hiddenOf(
+  root: ParamScope,
+  config: ModelConfig,
+  ids_BL: Tensor,
+  inputs: UnifiedInputs & { span: { start: number; length: number } },
+) {
   const scope = modelScopes(root).backbone;
-  return unifiedBackbone(scope, config.backbone, phiEmbed(scope, config.backbone.phi, ids_BL), inputs);
+  const embeds_BLD = embedImage(scope, config, ids_BL, inputs.span, `${inputs.task}.others`);
+  return unifiedBackbone(scope, config.backbone, embeds_BLD, inputs);
 }
 
 /** Rows [B·count, D] of the positions start … start + count − 1. */
@@ -54,9 +62,11 @@ export interface T2iLossOptions {
 }
 
 /**
- * D3Diff of a text-to-image batch (paper §1.6). Inputs: `t2i.ids` int32 [B, L] with masked codes, `t2i.mask` additive
- * [B, 1, L, L], `t2i.rows` [B·L] (0 for padding), `t2i.ratio` [B] share of masked codes, `t2i.targets` int32 [B·N] codes,
- * `t2i.weights` [B·N] each token's weight (0 where visible); with another parameterisation also `t2i.scoreWeights`.
+ * D3Diff of a text-to-image batch (paper §1.6) over the N·G codes of each image. Inputs: `t2i.ids` int32 [B, L] with masked
+ * codes, with G > 1 `t2i.others` int32 [B, N·(G−1)], `t2i.mask` additive [B, 1, L, L], `t2i.rows` [B·L] (0 for padding),
+ * `t2i.ratio` [B] share of masked codes, `t2i.targets` int32 [B·N·G] codes, `t2i.weights` [B·N·G] each code's weight (0 where
+ * visible); with another parameterisation also `t2i.scoreWeights`.
+ * @throws Error for `fullVocabulary` with several codes a position: one softmax cannot hold the mass of each group.
  */
 export function t2iLoss(
   root: ParamScope,
@@ -75,14 +85,26 @@ export function t2iLoss(
     rowWeights_T: input('t2i.rows', [batch * length]),
   });
   const { weight_VD: weight_AD, bias_V: bias_A } = phiHead(modelScopes(root).backbone, config.backbone.phi);
-  const head = { weight_AD, bias_A, codeOffset: layout.codeOffset, codes: layout.codes };
+  const { codeGroups, codes } = layout;
+  if (parameterization === 'fullVocabulary' && codeGroups > 1)
+    throw new Error(`t2iLoss: fullVocabulary expects one code a position, got ${codeGroups}; try normalized`);
   const rows_ND = rowsAt(hidden_BLD, start, tokens);
-  const targets = input('t2i.targets', [batch * tokens], 'int32');
-  const ce = maskedTokenLoss(rows_ND, head, targets);
-  let loss = reduceSum(mul(ce, input('t2i.weights', [batch * tokens])));
+  const count = batch * imageCodes(config);
+  const targets_NG = reshape(input('t2i.targets', [count], 'int32'), [batch * tokens, codeGroups]);
+  /** A loss of each code, group by group, in the order of the codes. */
+  const perCode = (lossOf: typeof maskedTokenLoss): Tensor => {
+    const columns = Array.from({ length: codeGroups }, (_, group) => {
+      const head = { weight_AD, bias_A, codeOffset: layout.codeOffset + group * codes, codes };
+      const targets = reshape(slice(targets_NG, 1, group, group + 1), [batch * tokens]);
+      return reshape(lossOf(rows_ND, head, targets), [batch * tokens, 1]);
+    });
+    return reshape(columns.length > 1 ? concat(columns, 1) : columns[0]!, [count]);
+  };
+  const ce = perCode(maskedTokenLoss);
+  let loss = reduceSum(mul(ce, input('t2i.weights', [count])));
   if (parameterization !== 'normalized') {
-    const score = scoreTokenLoss(rows_ND, head, targets, parameterization);
-    loss = add(loss, reduceSum(mul(score, input('t2i.scoreWeights', [batch * tokens]))));
+    const score = perCode((rows, head, targets) => scoreTokenLoss(rows, head, targets, parameterization));
+    loss = add(loss, reduceSum(mul(score, input('t2i.scoreWeights', [count]))));
   }
   return { loss, balance: meanBalance(routings), rows: ce, routings };
 }
@@ -94,7 +116,7 @@ export interface MmuLossOptions {
 }
 
 /**
- * Next-token loss of answers about images. Inputs: `mmu.ids` int32 [B, L], `mmu.mask` [1, 1, L, L], `mmu.rows`, `mmu.face`
+ * Next-token loss of answers about images. Inputs: `mmu.ids` int32 [B, L], with G > 1 `mmu.others` int32 [B, N·(G−1)], `mmu.mask` [1, 1, L, L], `mmu.rows`, `mmu.face`
  * [B, M, F], `mmu.clip` [B, P, C], `mmu.targets` int32 [B·R] (0 where not counted), `mmu.weights` [B·R], R = sum of the
  * slots. The first token of a slot cannot be a target: the row before it belongs to another text.
  */

@@ -9,7 +9,7 @@ import {
   t2iPrefix,
   t2iSequence,
 } from './sequences.ts';
-import { ownLayout, showoLayout } from './special-tokens.ts';
+import { imageIds, ownLayout, showoLayout } from './special-tokens.ts';
 
 const layout = ownLayout(20, 8);
 const image = [0, 1, 2].map((c) => layout.codeOffset + c);
@@ -27,13 +27,25 @@ describe('layouts', () => {
       mmu: 50301,
       codeOffset: 50305,
       codes: 8192,
+      codeGroups: 1,
       mask: 58497,
       vocabSize: 58498,
     });
   });
 
+  test('several codes a position: each group has ids and a mask of its own, the last mask ends the vocabulary', () => {
+    const grouped = ownLayout(20, 4, 2);
+    const { first, others } = imageIds(grouped, [0, 0, 3, 3, -1, -1]);
+    const code = grouped.codeOffset;
+    expect([first, others]).toEqual([
+      [code, code + 3, code + 8],
+      [code + 4, code + 7, code + 9],
+    ]);
+    expect(grouped.vocabSize).toBe(code + 10);
+  });
+
   test('our own has no id twice', () => {
-    const { codes, vocabSize, ...ids } = layout;
+    const { codes, codeGroups: _, vocabSize, ...ids } = layout;
     expect(new Set(Object.values(ids)).size).toBe(Object.values(ids).length);
     expect([ids.sot, ids.mask]).toEqual([20, vocabSize - 1]);
     expect(ids.mask - ids.codeOffset).toBe(codes);

@@ -27,7 +27,7 @@ import {
 } from '@unif2ace/graph';
 import type { MagvitConfig } from './magvit.ts';
 
-// B batch, C code bits, h × w token grid, N = h·w tokens
+// B batch, C bits of a position, G codes of a position, h × w grid, N = h·w·G codes
 
 /** Bit weights of an index: channel 0 is the most significant bit (quirks: MAGVIT-v2). */
 function bitWeights(bits: number): number[] {
@@ -59,30 +59,46 @@ export function indexToBits(index: number, bits: number): number[] {
 export interface Quantized {
   /** ±1 codes with a straight-through gradient, [B, C, h, w]. */
   codes_BCHW: Tensor;
-  /** Code numbers, int32 [B, h·w], row by row. */
+  /** Code numbers, int32 [B, h·w·G], row by row, the codes of a position one after the other. */
   indices_BN: Tensor;
 }
 
-/** Lookup-free quantisation: bit c is 1 where z_c > 0, the code is ±1, index = Σ 2^(C−1−c)·bit_c. */
-export function lookupFreeQuantize(z_BCHW: Tensor): Quantized {
-  const [batch, bits, height, width] = [0, 1, 2, 3].map((axis) => z_BCHW.dim(axis)) as [number, number, number, number];
+/**
+ * Lookup-free quantisation: bit c is 1 where z_c > 0, the code is ±1, index = Σ 2^(C−1−c)·bit_c.
+ * @param groups codes that the bits of a position are split into, first bits first.
+ */
+export function lookupFreeQuantize(z_BCHW: Tensor, groups = 1): Quantized {
+  const [batch, channels, height, width] = [0, 1, 2, 3].map((axis) => z_BCHW.dim(axis)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const bits = channels / groups;
   const bit_BCHW = cast(greater(z_BCHW, 0), 'int32');
-  const weights = constant(Int32Array.from(bitWeights(bits)), [1, bits, 1, 1]);
-  const indices_BN = reshape(reduceSum(mul(bit_BCHW, weights), 1), [batch, height * width]);
+  const weights = constant(Int32Array.from(bitWeights(bits)), [1, 1, bits, 1, 1]);
+  const index_BGhw = reduceSum(mul(reshape(bit_BCHW, [batch, groups, bits, height, width]), weights), 2);
+  const indices_BN = reshape(transpose(index_BGhw, [0, 2, 3, 1]), [batch, height * width * groups]);
   const signs_BCHW = sub(mul(cast(bit_BCHW, 'float32'), 2), 1);
   return { codes_BCHW: straightThrough(signs_BCHW, z_BCHW), indices_BN };
 }
 
-/** ±1 codes [B, C, h, w] of code numbers int32 [B, h·w]. */
+/**
+ * ±1 codes [B, G·bits, h, w] of code numbers int32 [B, h·w·G].
+ * @param bits of one code.
+ */
 export function codebookEntry(indices_BN: Tensor, bits: number, grid: readonly [number, number]): Tensor {
   const [batch, tokens] = [indices_BN.dim(0), indices_BN.dim(1)];
+  const positions = grid[0] * grid[1];
+  const channels = (bits * tokens) / positions;
   const weights = constant(Int32Array.from(bitWeights(bits)), [1, 1, bits]);
   const shifted = div(reshape(indices_BN, [batch, tokens, 1]), weights);
   // integer division truncates: x − 2·(x/2) is the lowest bit
   const two = constant(Int32Array.of(2), []);
   const bit_BNC = sub(shifted, mul(div(shifted, two), two));
   const signs_BNC = sub(mul(cast(bit_BNC, 'float32'), 2), 1);
-  return reshape(transpose(signs_BNC, [0, 2, 1]), [batch, bits, ...grid]);
+  const signs_BPC = reshape(signs_BNC, [batch, positions, channels]);
+  return reshape(transpose(signs_BPC, [0, 2, 1]), [batch, channels, ...grid]);
 }
 
 export interface QuantizerLosses {

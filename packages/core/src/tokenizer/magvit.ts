@@ -27,8 +27,13 @@ export const MagvitConfig = z
      * 2 leaves out the level of full resolution, which costs a small model half of its time. The original has 1.
      */
     patch: z.int().positive().default(1),
-    /** Bits of a code: 2^codeBits codes. */
+    /** Bits of a position. */
     codeBits: z.int().min(1).max(30).default(13),
+    /**
+     * Codes that these bits are split into: each position then has `codeGroups` codes of codeBits / codeGroups bits, and as many
+     * small codebooks take the place of one of 2^codeBits. The original has 1.
+     */
+    codeGroups: z.int().positive().default(1),
     encoder: Levels.prefault({ channelMultiples: [1, 2, 2, 4, 4], resBlocks: [4, 3, 4, 3, 4] }),
     decoder: Levels.prefault({ channelMultiples: [1, 1, 2, 2, 4], resBlocks: [4, 4, 3, 4, 3] }),
     groups: z.int().positive().default(32),
@@ -42,6 +47,10 @@ export const MagvitConfig = z
   .refine((config) => config.encoder.resBlocks.length === config.decoder.resBlocks.length, {
     error: 'encoder and decoder must have the same number of levels',
     path: ['decoder'],
+  })
+  .refine((config) => config.codeBits % config.codeGroups === 0, {
+    error: 'codeBits must be a multiple of codeGroups',
+    path: ['codeGroups'],
   });
 export type MagvitConfig = z.infer<typeof MagvitConfig>;
 

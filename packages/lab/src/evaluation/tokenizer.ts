@@ -1,4 +1,4 @@
-import { faceCrop, psnr, type UniF2ace } from '@unif2ace/core';
+import { faceCrop, layoutOf, psnr, type UniF2ace } from '@unif2ace/core';
 import { decodeImage } from '@unif2ace/core/node';
 import type { FaceRecord } from '../data/celeba.ts';
 
@@ -8,7 +8,9 @@ export interface TokenizerScore {
   meanPsnrDb: number;
   /** Of the mean squared error over all faces. */
   psnrOfMeanErrorDb: number;
-  codesUsed: number;
+  /** Codes in use, of each of a position's codebooks. */
+  codesUsed: number[];
+  /** Codes of one codebook. */
   codes: number;
 }
 
@@ -18,12 +20,15 @@ export async function evaluateTokenizer(
   records: readonly FaceRecord[],
   onProgress?: (done: number) => void,
 ): Promise<TokenizerScore> {
-  const used = new Set<number>();
+  const { codes: size, codeGroups } = layoutOf(model.config);
+  const used = Array.from({ length: codeGroups }, () => new Set<number>());
   let [psnrSum, errorSum] = [0, 0];
   for (const [done, record] of records.entries()) {
     const photo = faceCrop(await decodeImage(record.path), model.config.imageSize);
     const [codes] = await model.encode([photo]);
-    for (const code of codes!) used.add(code);
+    codes!.forEach((code, i) => {
+      used[i % codeGroups]!.add(code);
+    });
     const [image] = await model.decode([codes!]);
     const db = psnr(photo, image!);
     psnrSum += db;
@@ -34,7 +39,7 @@ export async function evaluateTokenizer(
     faces: records.length,
     meanPsnrDb: psnrSum / records.length,
     psnrOfMeanErrorDb: -10 * Math.log10(errorSum / records.length),
-    codesUsed: used.size,
-    codes: 2 ** model.config.tokenizer.codeBits,
+    codesUsed: used.map((codebook) => codebook.size),
+    codes: size,
   };
 }

@@ -1,4 +1,4 @@
-import { featureModel, imageTokens, type ModelConfig, tokenizeModel } from '@unif2ace/core';
+import { featureModel, imageCodes, type ModelConfig, tokenizeModel } from '@unif2ace/core';
 import type { Runtime } from '@unif2ace/graph';
 import { type Faces, facePixels } from './face-batches.ts';
 
@@ -22,7 +22,7 @@ export async function encodeFaces(
   const tokenize = await runtime.createSession(tokenizeModel(config, weights, batch));
   const features = await runtime.createSession(featureModel(config, weights, batch));
   const encoded: EncodedFaces = { codes: [], face: [], clip: [] };
-  const tokens = imageTokens(config);
+  const tokens = imageCodes(config);
   const { face, clip } = config.backbone.features;
   for (let first = 0; first < 2 * count; first += batch) {
     // the last batch is filled up with its first face

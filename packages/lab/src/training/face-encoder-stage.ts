@@ -1,4 +1,6 @@
+import { fileURLToPath } from 'node:url';
 import { faceCnn, featureModel, type ModelConfig, modelScopes } from '@unif2ace/core';
+import { loadAttributeClassifier } from '@unif2ace/core/node';
 import { FlatState, float32, input, ParamScope, type Runtime } from '@unif2ace/graph';
 import { type Attributes, attributeNames, unspokenAttributes } from '../data/grammar/attributes.ts';
 import { binaryCrossEntropy } from './binary-cross-entropy.ts';
@@ -14,8 +16,8 @@ const learnt = attributeNames.filter((name) => !unspokenAttributes.includes(name
 /**
  * Trains the face encoder to tell the spoken attributes of training identities. Its embedding is their logits, each with
  * mean 0 and deviation 1 over the training faces: a rare attribute then speaks as loud as a frequent one, where the layer
- * that reads the embedding normalises it as a whole.
- * @throws TrainError when the embedding has not one number for each attribute.
+ * that reads the embedding normalises it as a whole. A classifier trained before may give the encoder instead.
+ * @throws TrainError when the embedding has not one number for each attribute, or the classifier has another encoder.
  */
 export async function trainFaceEncoder(
   context: StageContext,
@@ -25,19 +27,24 @@ export async function trainFaceEncoder(
   runtime: Runtime,
 ): Promise<Map<string, Float32Array>> {
   const settings = context.recipe.faceEncoder;
-  const batch = partOf(settings.batch, settings, 'faceEncoder.batch');
   if (config.faceEncoder.width !== learnt.length)
     throw new TrainError(
       `train: faceEncoder.width: expected ${learnt.length}, one number for each attribute, got ${config.faceEncoder.width}; try ${learnt.length}`,
     );
+  const batch = 'batch' in settings ? partOf(settings.batch, settings, 'faceEncoder.batch') : 1;
   const root = new ParamScope();
   const { face_BF } = faceCnn(
     modelScopes(root).faceEncoder,
     config.faceEncoder,
     input('pixels', [batch, 3, faces.size, faces.size]),
   );
-  const loss = binaryCrossEntropy(face_BF, input('labels', [batch, learnt.length]));
   const state = new FlatState(root.specs()).initialize(context.recipe.seed);
+  if ('classifier' in settings) {
+    await takeClassifier(state, config, settings.classifier);
+    await standardize(state, config, faces, labels.length, runtime);
+    return namedParameters(state);
+  }
+  const loss = binaryCrossEntropy(face_BF, input('labels', [batch, learnt.length]));
   const graph = await TrainGraph.compile(loss, {}, root, state, { runtime });
   const order = new ImageOrder(labels.length, context.recipe.seed, 1);
   await trainLoop({
@@ -56,6 +63,46 @@ export async function trainFaceEncoder(
   await graph.release();
   await standardize(state, config, faces, labels.length, runtime);
   return namedParameters(state);
+}
+
+/** Fills the encoder from a classifier whose last two layers, both linear, become one. */
+async function takeClassifier(state: FlatState, config: ModelConfig, url: string): Promise<void> {
+  const folder = fileURLToPath(url);
+  const { config: known, weights } = await loadAttributeClassifier(folder);
+  const shapeOf = ({ width: _, ...rest }: ModelConfig['faceEncoder']) => JSON.stringify(Object.entries(rest).sort());
+  if (shapeOf(known.encoder) !== shapeOf(config.faceEncoder))
+    throw new TrainError(
+      `train: faceEncoder: expected ${shapeOf(config.faceEncoder)}, got ${shapeOf(known.encoder)} in ${folder}; try the classifier's own sizes`,
+    );
+  const part = (name: string) => weights.get(name)!;
+  const [head, headBias, inner, innerBias] = [
+    part('head.weight'),
+    part('head.bias'),
+    part('encoder.embed.weight'),
+    part('encoder.embed.bias'),
+  ];
+  const [width, inputs] = [innerBias.length, inner.length / innerBias.length];
+  for (const { name } of state.specs) {
+    const own = name.replace(/^face_encoder/, 'encoder');
+    const target = state.param(name);
+    if (!own.startsWith('encoder.embed.')) target.set(part(own));
+  }
+  const [weight, bias] = ['weight', 'bias'].map((name) => state.param(`face_encoder.embed.${name}`)) as [
+    Float32Array,
+    Float32Array,
+  ];
+  learnt.forEach((attribute, a) => {
+    const row = known.attributes.indexOf(attribute);
+    if (row < 0)
+      throw new TrainError(`train: faceEncoder: expected ${attribute} among the attributes of ${folder}, got none`);
+    bias[a] = headBias[row]!;
+    weight.fill(0, a * inputs, (a + 1) * inputs);
+    for (let j = 0; j < width; j++) {
+      const factor = head[row * width + j]!;
+      bias[a]! += factor * innerBias[j]!;
+      for (let i = 0; i < inputs; i++) weight[a * inputs + i]! += factor * inner[j * inputs + i]!;
+    }
+  });
 }
 
 /** Faces over which mean and deviation are taken. */

@@ -48,6 +48,12 @@ export interface ModelStage extends LoopSettings {
   loss: { terms: LossTerms; alpha: number; law: MaskCountLaw; parameterization: ScoreParameterization };
 }
 
+/** The encoder of an attribute classifier that was trained before, with its head folded in, instead of one trained here. */
+export interface ClassifierEncoder {
+  /** Its folder, as a file URL. */
+  classifier: string;
+}
+
 /** A whole training run: what is trained on which data for how long. A recipe file documents itself by its docstring. */
 export interface Recipe {
   kind: 'model';
@@ -57,7 +63,7 @@ export interface Recipe {
   textVocabSize: number;
   /** The model, once the tokenizer's size is known. */
   model: (textVocabSize: number) => ModelConfig;
-  faceEncoder: ImageStage;
+  faceEncoder: ImageStage | ClassifierEncoder;
   tokenizer: TokenizerStage;
   /** In order, each going on from the parameters of the one before (paper §4: generation and captions, then questions). */
   backbone: readonly ModelStage[];

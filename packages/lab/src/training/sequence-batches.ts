@@ -3,7 +3,10 @@ import {
   describeQuestion,
   drawMask,
   drawMaskCount,
+  type ImageIds,
   ignoreLabel,
+  imageCodes,
+  imageIds,
   imageTokens,
   layoutOf,
   type ModelConfig,
@@ -16,6 +19,7 @@ import {
   t2iSequence,
   t2iVisibility,
   tokenWeight,
+  unknownToken,
 } from '@unif2ace/core';
 import { float32, int32, type Philox, type TensorValues } from '@unif2ace/graph';
 import type { Attributes } from '../data/grammar/attributes.ts';
@@ -132,15 +136,20 @@ export class SequenceBatches {
     return 2 * face + random.int(2);
   }
 
-  #ids(entry: number): number[] {
-    return Array.from(this.#faces.codes[entry]!, (code) => this.#layout.codeOffset + code);
+  /** Feed of the codes behind the first of each position, if there are any. */
+  #others(task: 't2i' | 'mmu', images: readonly ImageIds[]): TensorValues {
+    const others = images.flatMap((image) => image.others);
+    return others.length > 0
+      ? { [`${task}.others`]: int32(others, [images.length, others.length / images.length]) }
+      : {};
   }
 
   #t2i({ step, part, parts }: BatchPlace): TensorValues {
-    const tokens = imageTokens(this.#config);
+    const codeCount = imageCodes(this.#config);
     const { conditionDropout, loss } = this.#stage;
     const t2iBatch = this.#stage.t2iBatch / parts;
     const first = (step * parts + part) * t2iBatch;
+    const images: ImageIds[] = [];
     const ratios: number[] = [];
     const scoreWeights: number[] = [];
     const rows = this.#order.slice(first, t2iBatch).map((face, i): Row => {
@@ -148,16 +157,20 @@ export class SequenceBatches {
       const codes = this.#faces.codes[this.#entry(face, random)]!;
       const length = random.uniform() < 0.7 ? 'short' : 'medium';
       const text = this.#tokenizer.encode(captionFace(this.#labels[face]!, random, length).text);
-      const count = drawMaskCount(loss.law, tokens, random);
-      const masked = drawMask(count, tokens, random);
-      const image = Array.from(codes, (code, i) => (masked[i] ? this.#layout.mask : this.#layout.codeOffset + code));
+      const count = drawMaskCount(loss.law, codeCount, random);
+      const masked = drawMask(count, codeCount, random);
+      const image = imageIds(
+        this.#layout,
+        codes.map((code, i) => (masked[i] ? unknownToken : code)),
+      );
+      images.push(image);
       const dropped = random.uniform() < conditionDropout;
-      const { ids } = t2iSequence(this.#layout, text, this.#config.promptTokens, image, image, dropped);
-      ratios.push(count / tokens);
+      const { ids } = t2iSequence(this.#layout, text, this.#config.promptTokens, image.first, image.first, dropped);
+      ratios.push(count / codeCount);
       const normalized = loss.parameterization === 'normalized';
       const weight =
-        tokenWeight(count, tokens, { ...loss, ...(!normalized && { terms: 'maskOnly' as const }) }) / t2iBatch;
-      const score = tokenWeight(count, tokens, { ...loss, terms: 'scoreOnly' }) / t2iBatch;
+        tokenWeight(count, codeCount, { ...loss, ...(!normalized && { terms: 'maskOnly' as const }) }) / t2iBatch;
+      const score = tokenWeight(count, codeCount, { ...loss, terms: 'scoreOnly' }) / t2iBatch;
       scoreWeights.push(...Array.from(masked, (m) => m * score));
       return {
         ids,
@@ -172,10 +185,11 @@ export class SequenceBatches {
     });
     return {
       ...this.#pack('t2i', rows),
+      ...this.#others('t2i', images),
       't2i.mask': float32(mask, [t2iBatch, 1, length, length]),
       't2i.ratio': float32(Float32Array.from(ratios), [t2iBatch]),
       ...(loss.parameterization !== 'normalized' && {
-        't2i.scoreWeights': float32(Float32Array.from(scoreWeights), [t2iBatch * tokens]),
+        't2i.scoreWeights': float32(Float32Array.from(scoreWeights), [t2iBatch * codeCount]),
       }),
     };
   }
@@ -189,14 +203,17 @@ export class SequenceBatches {
     const slots = answerSlots(this.#config, this.#stage);
     const prefix = imageTokens(this.#config) + 3;
     const entries: number[] = [];
+    const images: ImageIds[] = [];
     const rows = this.#answerOrder.slice(first, mmuBatch).map((inTurn, i): Row => {
       const random = exampleRandom(this.#seed, streams.mmu, first + i);
       // as far as answers are balanced, faces that a topic picks take the place of some
       const face = random.uniform() < balance.share ? balance.bank.face(random) : inTurn;
       const entry = this.#entry(face, random);
       entries.push(entry);
+      const image = imageIds(this.#layout, this.#faces.codes[entry]!);
+      images.push(image);
       const turns = this.#turns(face, slots, balance.bank, random);
-      const { ids, labels } = packedAnswers(this.#layout, this.#ids(entry), turns, slots);
+      const { ids, labels } = packedAnswers(this.#layout, image.first, turns, slots);
       const counted = labels.slice(prefix);
       return {
         ids,
@@ -215,6 +232,7 @@ export class SequenceBatches {
     };
     return {
       ...this.#pack('mmu', rows),
+      ...this.#others('mmu', images),
       'mmu.mask': float32(this.#mmuMask, [1, 1, length, length]),
       'mmu.face': features(this.#faces.face, faceShape.tokens, faceShape.width),
       'mmu.clip': features(this.#faces.clip, clipShape.tokens, clipShape.width),
