@@ -65,6 +65,11 @@ export interface Recipe {
   model: (textVocabSize: number) => ModelConfig;
   faceEncoder: ImageStage | ClassifierEncoder;
   tokenizer: TokenizerStage;
+  /**
+   * Afterwards the decoder alone, for the eye: every code stays as it is, and so does all that the backbone has learnt. It is
+   * the last stage. Default none.
+   */
+  decoder?: TokenizerStage;
   /** In order, each going on from the parameters of the one before (paper §4: generation and captions, then questions). */
   backbone: readonly ModelStage[];
 }

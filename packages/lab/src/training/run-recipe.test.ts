@@ -262,6 +262,18 @@ describe('a whole training run on a small folder', () => {
     await expect(run('parts', parts)).rejects.toThrow('tokenizer.accumulation: expected 1 beside an adversary, got 2');
   });
 
+  test('the decoder alone: every code stays, pictures change', async () => {
+    const decoder = { ...stage, batch: 4, perceptualWeight: 0.5 };
+    await run('decoder', tinyRecipe({ decoder }));
+    const [before, after] = await Promise.all(
+      ['a', 'decoder'].map(async (out) => new UniF2ace(await loadModel(join(root, out)), directRuntime())),
+    );
+    const photo = pixelImage(89, 109);
+    expect(await after!.encode([photo])).toEqual(await before!.encode([photo]));
+    expect(await after!.reconstruct(photo)).not.toEqual(await before!.reconstruct(photo));
+    await Promise.all([before, after].map((model) => model!.close()));
+  });
+
   test('one part after the other or all at once: the same loss', async () => {
     const losses = async (accumulation: number) => {
       const stages = tinyRecipe().backbone.map((stage) => ({ ...stage, accumulation, balanceCoefficient: 0 }));

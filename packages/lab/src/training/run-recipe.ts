@@ -24,7 +24,7 @@ import type { Faces } from './face-batches.ts';
 import { trainFaceEncoder } from './face-encoder-stage.ts';
 import type { Recipe } from './recipe.ts';
 import type { StageContext } from './stage.ts';
-import { trainTokenizer } from './tokenizer-stage.ts';
+import { trainDecoder, trainTokenizer } from './tokenizer-stage.ts';
 
 export interface RunOptions {
   /** Folder of the model; results of finished stages go to its subfolder `stages`, checkpoints of an unfinished one to `checkpoints`. */
@@ -77,11 +77,9 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<Mo
     trainFaceEncoder(context, config, forEncoder, labels, runtime),
   );
   collect(encoder);
-  collect(
-    await stages.weights('tokenizer', () =>
-      trainTokenizer(context, config, forTokenizer, records.length, encoder, runtime),
-    ),
-  );
+  const pictures = { faces: forTokenizer, count: records.length, encoder };
+  const trained = await stages.weights('tokenizer', () => trainTokenizer(context, config, pictures, runtime));
+  collect(trained);
   onEvent({ kind: 'stage', name: 'encode', detail: 'codes and features of all faces and their mirror images' });
   const encoded = await encodeFaces(config, weights, { forTokenizer, forEncoder }, records.length, runtime);
   let backbone: ReadonlyMap<string, Float32Array> | undefined;
@@ -90,6 +88,9 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<Mo
       trainBackbone(context, stage, backbone, config, tokenizer, encoded, labels, runtime),
     );
   collect(backbone ?? new Map());
+  const { decoder } = recipe;
+  if (decoder)
+    collect(await stages.weights('decoder', () => trainDecoder(context, decoder, trained, config, pictures, runtime)));
   await saveModel(out, config, tokenizerJson, ({ name }) => weights.get(name) ?? missing(name));
   onEvent({ kind: 'stage', name: 'done', detail: out });
   return config;

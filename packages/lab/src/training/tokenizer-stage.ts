@@ -28,27 +28,63 @@ import { TrainError } from './events.ts';
 import { type Faces, facePixels } from './face-batches.ts';
 import { ImageOrder } from './face-order.ts';
 import { trainLoop } from './loop.ts';
-import { PatchAdversary } from './patch-adversary.ts';
+import { type AdversarySettings, PatchAdversary } from './patch-adversary.ts';
+import type { TokenizerStage } from './recipe.ts';
 import { loopContext, namedParameters, partOf, type StageContext } from './stage.ts';
 import { TrainGraph } from './train-graph.ts';
+
+/** What the stages of the tokenizer learn from. */
+export interface TokenizerData {
+  faces: Faces;
+  count: number;
+  /** Parameters of the trained face encoder. */
+  encoder: ReadonlyMap<string, Float32Array>;
+}
 
 /**
  * Trains the image tokenizer: squared error, commitment, entropy and decorrelation of bits through the straight-through
  * estimator; by choice the distance of a frozen encoder's features and a discriminator of patches.
- * @param encoder parameters of the trained face encoder.
  */
-export async function trainTokenizer(
+export function trainTokenizer(
   context: StageContext,
   config: ModelConfig,
-  faces: Faces,
-  count: number,
-  encoder: ReadonlyMap<string, Float32Array>,
+  data: TokenizerData,
   runtime: Runtime,
 ): Promise<Map<string, Float32Array>> {
-  const settings = context.recipe.tokenizer;
+  return trainImages(context, { name: 'tokenizer', settings: context.recipe.tokenizer }, config, data, runtime);
+}
+
+/** Trains the decoder of a tokenizer further: no code changes. @returns all parameters of the tokenizer. */
+export function trainDecoder(
+  context: StageContext,
+  settings: TokenizerStage,
+  before: ReadonlyMap<string, Float32Array>,
+  config: ModelConfig,
+  data: TokenizerData,
+  runtime: Runtime,
+): Promise<Map<string, Float32Array>> {
+  return trainImages(context, { name: 'decoder', settings, before }, config, data, runtime);
+}
+
+interface ImageRun {
+  name: 'tokenizer' | 'decoder';
+  settings: TokenizerStage;
+  /** Parameters to go on from, with the decoder alone. */
+  before?: ReadonlyMap<string, Float32Array>;
+}
+
+const decoderOnly = /^tokenizer[.]decoder[.]/;
+
+async function trainImages(
+  context: StageContext,
+  { name, settings, before }: ImageRun,
+  config: ModelConfig,
+  { faces, count, encoder }: TokenizerData,
+  runtime: Runtime,
+): Promise<Map<string, Float32Array>> {
   const { seed } = context.recipe;
   const { perceptualWeight = 0 } = settings;
-  const batch = partOf(settings.batch, settings, 'tokenizer.batch');
+  const batch = partOf(settings.batch, settings, `${name}.batch`);
   const shape = [batch, 3, faces.size, faces.size] as const;
   const root = new ParamScope();
   const scopes = modelScopes(root);
@@ -58,39 +94,41 @@ export async function trainTokenizer(
   const { pixels_BCHW } = magvitDecoder(scopes.tokenizer.at('decoder'), config.tokenizer, codes_BCHW);
   const mse = reduceMean(square(sub(pixels_BCHW, pixels)));
   const { commitment, entropy, decorrelation } = quantizerLosses(config.tokenizer, z_BCHW, codes_BCHW);
-  const state = new FlatState(root.specs()).initialize(seed);
+  const state = new FlatState(root.specs().filter((spec) => !before || decoderOnly.test(spec.name))).initialize(seed);
+  for (const spec of before ? state.specs : []) state.param(spec.name).set(before!.get(spec.name)!);
 
-  const terms: Tensor[] = [mse, commitment, entropy, decorrelation];
-  const metrics: Record<string, Tensor> = { mse, commitment, entropy, decorrelation };
-  const frozen = new Map<string, Float32Array>();
+  const quantizer = before ? {} : { commitment, entropy, decorrelation };
+  const terms: Tensor[] = [mse, ...Object.values(quantizer)];
+  const metrics: Record<string, Tensor> = { mse, ...quantizer };
+  const frozen = new Map([...(before ?? [])].filter(([parameter]) => !decoderOnly.test(parameter)));
   if (perceptualWeight > 0) {
     if (config.faceEncoder.imageSize !== config.imageSize)
       throw new TrainError(
-        `train: tokenizer.perceptualWeight: expected a face encoder for ${config.imageSize} pixels, got ${config.faceEncoder.imageSize}; try 0, or the same imageSize`,
+        `train: ${name}.perceptualWeight: expected a face encoder for ${config.imageSize} pixels, got ${config.faceEncoder.imageSize}; try 0, or the same imageSize`,
       );
     const seen = (image: Tensor) => faceCnn(scopes.faceEncoder, config.faceEncoder, image).levels;
     metrics.perceptual = featureDistance(seen(pixels), seen(pixels_BCHW));
     terms.push(mul(metrics.perceptual, perceptualWeight));
-    for (const [name, data] of encoder) frozen.set(name, data);
+    for (const [parameter, data] of encoder) frozen.set(parameter, data);
   }
-  const adversary = settings.adversary && adversaryOf(settings.adversary, shape, context);
+  const adversary = settings.adversary && adversaryOf(settings.adversary, shape, seed, name, settings);
   if (adversary) {
     const { loss, frozen: judge } = adversary.term(root, pixels_BCHW);
     metrics.adversarial = loss;
     metrics.reconstruction = pixels_BCHW;
     terms.push(reduceSum(mul(loss, input('adversaryWeight', [1]))));
-    for (const [name, data] of judge) frozen.set(name, data);
+    for (const [parameter, data] of judge) frozen.set(parameter, data);
     await adversary.compile(runtime);
   }
   const graph = await TrainGraph.compile(addN(terms), metrics, root, state, { runtime, frozen });
-  const order = new ImageOrder(count, seed, 2);
+  const order = new ImageOrder(count, seed, streams[name]);
   await trainLoop({
-    ...loopContext(context, 'tokenizer', graph, settings),
+    ...loopContext(context, name, graph, settings),
     tokensPerStep: settings.batch * (z_BCHW.dim(2) * z_BCHW.dim(3)),
     metrics: ({ mse: error, loss: _, reconstruction: __, ...rest }) => ({
       // pixels span 2, so the peak is 4 in mean squared error
       psnrDb: 10 * Math.log10(4 / error![0]!),
-      ...Object.fromEntries(Object.entries(rest).map(([name, values]) => [name, values[0]!])),
+      ...Object.fromEntries(Object.entries(rest).map(([figure, values]) => [figure, values[0]!])),
     }),
     batch: (place) => {
       const { faces: chosen, flipped } = order.batch(place, batch);
@@ -106,19 +144,24 @@ export async function trainTokenizer(
   });
   await graph.release();
   await adversary?.release();
-  return namedParameters(state);
+  return new Map([...(before ?? []), ...namedParameters(state)]);
 }
 
+/** Of the order of faces. */
+const streams = { tokenizer: 2, decoder: 6 } as const;
+
 function adversaryOf(
-  settings: NonNullable<StageContext['recipe']['tokenizer']['adversary']>,
+  settings: AdversarySettings,
   shape: readonly [number, number, number, number],
-  { recipe: { seed, tokenizer } }: StageContext,
+  seed: number,
+  stage: string,
+  { accumulation = 1, warmupSteps }: TokenizerStage,
 ): PatchAdversary {
-  if ((tokenizer.accumulation ?? 1) > 1)
+  if (accumulation > 1)
     throw new TrainError(
-      `train: tokenizer.accumulation: expected 1 beside an adversary, got ${tokenizer.accumulation}; try a smaller batch`,
+      `train: ${stage}.accumulation: expected 1 beside an adversary, got ${accumulation}; try a smaller batch`,
     );
-  return new PatchAdversary(settings, shape, { seed, warmupSteps: tokenizer.warmupSteps });
+  return new PatchAdversary(settings, shape, { seed, warmupSteps });
 }
 
 /** Mean over levels of the squared distance between features of unit length at each place. */
