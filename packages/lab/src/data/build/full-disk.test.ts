@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -22,30 +22,39 @@ const mount = (options: string) => spawnSync('mount', ['-t', 'tmpfs', '-o', opti
 const mayMount = process.getuid?.() === 0 && process.platform === 'linux';
 
 describe.skipIf(!mayMount)('a disk that fills up', () => {
-  test('is named in one line, no data set is left half-written; with room the build goes on to the same bytes', async () => {
-    const build = (out: string) =>
-      buildDataset({ sources: [join(root, 'celeba')], out, classifierFolder: null, threads: 1 });
+  const build = (out: string) =>
+    buildDataset({ sources: [join(root, 'celeba')], out, classifierFolder: null, threads: 1 });
+  // holds the hashes of all other files
+  const manifest = async (folder: string) =>
+    createHash('sha256')
+      .update(await readFile(join(folder, 'dataset.json')))
+      .digest('hex');
+  let whole: string;
+  beforeAll(async () => {
     await build(join(root, 'whole'));
-    expect(mount('size=120k')).toBe(true);
-    try {
-      const full = await build(join(disk, 'set')).then(
-        () => undefined,
-        (error: Error) => error.message,
-      );
-      expect(full).toMatch(
-        /^data: expected room for intermediate results in .*set\.work, got "No space left on device"; try/,
-      );
-      await expect(stat(join(disk, 'set'))).rejects.toThrow('ENOENT');
-      expect(mount('remount,size=40m')).toBe(true);
-      await build(join(disk, 'set'));
-      const hash = async (folder: string) =>
-        createHash('sha256')
-          .update(await readFile(join(folder, 'dataset.json')))
-          .digest('hex');
-      // holds the hashes of all other files
-      expect(await hash(join(disk, 'set'))).toBe(await hash(join(root, 'whole')));
-    } finally {
-      spawnSync('umount', [disk]);
-    }
+    whole = await manifest(join(root, 'whole'));
   });
+
+  test.each([
+    [
+      'at the intermediate results',
+      '120k',
+      /^data: expected room for intermediate results in .*set\.work, got "(No space left on device|Input\/output error)" with \d+ kB free; try/,
+    ],
+    ['at the finished files', '900k', /^exportDataset: expected to write .*set\.unif2ace-partial.*, got ENOSPC/],
+  ])(
+    '%s is named in one line and leaves nothing half-written; with room the build goes on to the same bytes',
+    async (_, size, message) => {
+      expect(mount(`size=${size}`)).toBe(true);
+      try {
+        await expect(build(join(disk, 'set'))).rejects.toThrow(message);
+        expect(await readdir(disk)).toEqual(['set.work']);
+        expect(mount('remount,size=40m')).toBe(true);
+        await build(join(disk, 'set'));
+        expect(await manifest(join(disk, 'set'))).toBe(whole);
+      } finally {
+        spawnSync('umount', [disk]);
+      }
+    },
+  );
 });

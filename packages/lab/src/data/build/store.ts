@@ -1,3 +1,4 @@
+import { statfsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { open, type RootDatabase } from 'lmdb';
 import { DataError } from '../celeba.ts';
@@ -49,8 +50,10 @@ export async function openLmdbStore(folder: string): Promise<BuildStore> {
       });
     } catch (error) {
       const reason = (error as Error).message.split(':')[0];
+      // LMDB calls a full disk an I/O error where a write went half through
+      const { bavail, bsize } = statfsSync(folder);
       const failed = new DataError(
-        `data: expected room for intermediate results in ${folder}, got "${reason}"; try to free space, then run again`,
+        `data: expected room for intermediate results in ${folder}, got "${reason}" with ${Math.floor((bavail * bsize) / 1000)} kB free; try to free space, then run again`,
       );
       for (const { reject } of batch) reject(failed);
       return;
