@@ -87,6 +87,8 @@ export * from './evaluation/ranking.ts';
 export * from './evaluation/tokenizer.ts';
 export * from './evaluation/understanding.ts';
 export * from './training/adamw.ts';
+export type { Collective } from './training/collective/collective.ts';
+export { launchedRank } from './training/collective/launch.ts';
 export * from './training/events.ts';
 export * from './training/lr-schedule.ts';
 export * from './training/recipe.ts';

@@ -9,11 +9,13 @@ import { type Attributes, attributeNames, type CelebaName } from '../data/gramma
 import { areaUnderRoc, calibrationError, plattScaling } from '../evaluation/ranking.ts';
 import { binaryCrossEntropy } from '../training/binary-cross-entropy.ts';
 import { Checkpoints } from '../training/checkpoints.ts';
-import { TrainError } from '../training/events.ts';
+import { single } from '../training/collective/collective.ts';
+import { type OnTrainEvent, TrainError } from '../training/events.ts';
 import { facePixels } from '../training/face-batches.ts';
 import { exampleRandom, FaceOrder } from '../training/face-order.ts';
 import { type LoopSettings, trainLoop } from '../training/loop.ts';
 import type { RunOptions } from '../training/run-recipe.ts';
+import { partOf } from '../training/stage.ts';
 import { TrainGraph } from '../training/train-graph.ts';
 import { type Augmentation, augmentedPixels } from './augment.ts';
 
@@ -43,6 +45,9 @@ const evaluationBatch = 64;
 export async function trainAttributes(recipe: AttributeRecipe, options: RunOptions): Promise<AttributeScore> {
   const { config, augmentation } = recipe;
   const runtime = options.runtime ?? directRuntime();
+  const { collective = single } = options;
+  const isRoot = collective.rank === 0;
+  const onEvent: OnTrainEvent = isRoot ? options.onEvent : () => {};
   const records = await readCelebA(options.dataFolder);
   const of = (split: Split) => records.filter((record) => record.split === split);
   const [train, validation, test] = [of('train'), of('validation'), of('test')];
@@ -50,10 +55,11 @@ export async function trainAttributes(recipe: AttributeRecipe, options: RunOptio
     if (part.length === 0)
       throw new TrainError(`train: expected ${name} identities in ${options.dataFolder}, got none; try more faces`);
   const loadedSize = config.encoder.imageSize + 2 * augmentation.shiftPixels;
-  options.onEvent({ kind: 'stage', name: 'data', detail: `${train.length} faces of training identities` });
+  onEvent({ kind: 'stage', name: 'data', detail: `${train.length} faces of training identities` });
   const faces = { size: loadedSize, data: await loadFaces(train, loadedSize) };
 
-  const { batch } = recipe.training;
+  const { training } = recipe;
+  const batch = partOf(training.batch, training, collective.size, 'training.batch');
   const root = new ParamScope();
   const { imageSize } = config.encoder;
   const logits = attributeLogits(root, config, input('pixels', [batch, 3, imageSize, imageSize]));
@@ -62,22 +68,24 @@ export async function trainAttributes(recipe: AttributeRecipe, options: RunOptio
   const graph = await TrainGraph.compile(loss, {}, root, state, { runtime });
   const order = new FaceOrder([...train.keys()], recipe.seed, 1);
   const checkpoints = join(options.out, 'checkpoints');
-  if (!options.resume) await rm(checkpoints, { recursive: true, force: true });
+  if (isRoot && !options.resume) await rm(checkpoints, { recursive: true, force: true });
   await trainLoop({
     stage: 'attributes',
-    onEvent: options.onEvent,
+    onEvent,
+    collective,
     ...(options.signal && { signal: options.signal }),
     graph,
-    settings: recipe.training,
+    settings: training,
     checkpoints: new Checkpoints(checkpoints, {
-      layout: { seed: recipe.seed, settings: recipe.training, config },
-      onLog: (text) => options.onEvent({ kind: 'log', text }),
+      layout: { seed: recipe.seed, settings: training, config },
+      onLog: (text) => onEvent({ kind: 'log', text }),
     }),
-    tokensPerStep: batch,
+    tokensPerStep: training.batch,
     metrics: () => ({}),
-    batch: ({ step }) => {
-      const chosen = order.slice(step * batch, batch);
-      const randoms = chosen.map((_, i) => exampleRandom(recipe.seed, 1, step * batch + i));
+    batch: ({ step, part, parts }) => {
+      const first = (step * parts + part) * batch;
+      const chosen = order.slice(first, batch);
+      const randoms = chosen.map((_, i) => exampleRandom(recipe.seed, 1, first + i));
       const truth = chosen.flatMap((face) => labelsOf(train[face]!.attributes, config));
       return {
         pixels: augmentedPixels(faces, chosen, imageSize, augmentation, randoms),
@@ -90,9 +98,10 @@ export async function trainAttributes(recipe: AttributeRecipe, options: RunOptio
   const weights = new Map(state.specs.map((spec) => [spec.name, Float32Array.from(state.param(spec.name))]));
   await calibrate(config, weights, validation, runtime);
   const score = await evaluate(config, weights, test, runtime);
+  if (!isRoot) return score;
   await saveAttributeClassifier(options.out, config, weights);
   await rm(checkpoints, { recursive: true, force: true });
-  options.onEvent({ kind: 'stage', name: 'done', detail: options.out });
+  onEvent({ kind: 'stage', name: 'done', detail: options.out });
   return score;
 }
 

@@ -36,11 +36,11 @@ export async function trainBackbone(
       `train: backbone: ${stage.name}: expected a stage of both tasks before one of ${only} only, got none; try it as a later stage`,
     );
   const slots = answerSlots(config, stage);
+  const part = (field: 't2iBatch' | 'mmuBatch') => partOf(stage[field], stage, context.collective.size, field);
   const root = new ParamScope();
   const { parameterization } = stage.loss;
-  const t2i =
-    only !== 'mmu' && t2iLoss(root, config, { batch: partOf(stage.t2iBatch, stage, 't2iBatch'), parameterization });
-  const mmu = only !== 't2i' && mmuLoss(root, config, { batch: partOf(stage.mmuBatch, stage, 'mmuBatch'), slots });
+  const t2i = only !== 'mmu' && t2iLoss(root, config, { batch: part('t2iBatch'), parameterization });
+  const mmu = only !== 't2i' && mmuLoss(root, config, { batch: part('mmuBatch'), slots });
   const { loss, metrics } = joined(t2i || undefined, mmu || undefined, stage);
   const own = only && ownParameters[only];
   const state = new FlatState(root.specs().filter(({ name }) => !own || own.test(name))).initialize(

@@ -1,5 +1,6 @@
 import { featureModel, imageCodes, type ModelConfig, tokenizeModel } from '@unif2ace/core';
 import type { Runtime } from '@unif2ace/graph';
+import { type Collective, type ExchangedArray, single } from './collective/collective.ts';
 import { type Faces, facePixels } from './face-batches.ts';
 
 /** What the frozen parts make of every face; entry 2·face is the face as it is, 2·face + 1 its mirror image. */
@@ -11,30 +12,33 @@ export interface EncodedFaces {
 
 const batch = 64;
 
-/** Runs tokenizer and face encoder once over all faces and their mirror images. */
+/** Runs tokenizer and face encoder once over all faces and their mirror images. Ranks take batches in turn; each ends with all. */
 export async function encodeFaces(
   config: ModelConfig,
   weights: ReadonlyMap<string, Float32Array>,
   images: { forTokenizer: Faces; forEncoder: Faces },
   count: number,
   runtime: Runtime,
+  collective: Collective = single,
 ): Promise<EncodedFaces> {
   const tokenize = await runtime.createSession(tokenizeModel(config, weights, batch));
   const features = await runtime.createSession(featureModel(config, weights, batch));
   const encoded: EncodedFaces = { codes: [], face: [], clip: [] };
   const tokens = imageCodes(config);
   const { face, clip } = config.backbone.features;
-  for (let first = 0; first < 2 * count; first += batch) {
-    // the last batch is filled up with its first face
-    const entries = Array.from({ length: batch }, (_, i) => (first + i < 2 * count ? first + i : first));
+  const round = batch * collective.size;
+  for (let first = 0; first < 2 * count; first += round) {
+    const own = first + batch * collective.rank;
+    // the last batches are filled up with the first face of their round
+    const entries = Array.from({ length: batch }, (_, i) => (own + i < 2 * count ? own + i : first));
     const chosen = entries.map((entry) => entry >> 1);
     const flipped = entries.map((entry) => entry % 2 === 1);
     const { codes } = await tokenize.run({ pixels: facePixels(images.forTokenizer, chosen, flipped) });
     const found = await features.run({ pixels: facePixels(images.forEncoder, chosen, flipped) });
-    const rows = (data: unknown, row: number) =>
-      Array.from({ length: Math.min(batch, 2 * count - first) }, (_, i) =>
-        (data as Float32Array).slice(i * row, (i + 1) * row),
-      );
+    const rows = (data: unknown, row: number) => {
+      const all = collective.allGather(data as ExchangedArray) as Float32Array;
+      return Array.from({ length: Math.min(round, 2 * count - first) }, (_, i) => all.slice(i * row, (i + 1) * row));
+    };
     encoded.codes.push(...(rows(codes!.data, tokens) as unknown as Int32Array[]));
     encoded.face.push(...rows(found.face!.data, face.tokens * face.width));
     encoded.clip.push(...rows(found.clip!.data, clip.tokens * clip.width));

@@ -26,3 +26,6 @@ export type OnTrainEvent = (event: TrainEvent) => void;
 export class TrainError extends Error {
   override name = 'TrainError';
 }
+
+/** A run that was told to stop and can go on. */
+export class TrainStopped extends TrainError {}

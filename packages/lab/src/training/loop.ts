@@ -1,7 +1,15 @@
 import type { FlatState, TensorValues } from '@unif2ace/graph';
 import { AdamW, clipGradNorm } from './adamw.ts';
-import type { Checkpoints } from './checkpoints.ts';
-import { type OnTrainEvent, TrainError } from './events.ts';
+import type { Checkpoints, TrainingState } from './checkpoints.ts';
+import {
+  assertSameOnAllRanks,
+  averageFigures,
+  averageOverRanks,
+  numberOfRoot,
+  onAnyRank,
+} from './collective/agreement.ts';
+import { type Collective, single } from './collective/collective.ts';
+import { type OnTrainEvent, TrainError, TrainStopped } from './events.ts';
 import { learningRate } from './lr-schedule.ts';
 import { ProgressReporter } from './progress-reporter.ts';
 import type { TrainGraph } from './train-graph.ts';
@@ -16,11 +24,11 @@ export interface LoopSettings {
   clipNorm: number;
   /** Share of the average that a step leaves in place. */
   emaDecay: number;
-  /** Parts in which a step's batch is computed one after the other; each has the stage's batch sizes divided by it. Default 1. */
+  /** Parts in which a rank computes its batch one after the other; each has the stage's batch sizes divided by it and by the ranks. Default 1. */
   accumulation?: number;
 }
 
-/** Which part of which step's batch: its examples are those at `(step · parts + part) · B` and after. */
+/** Which part of which step's batch, over all ranks: its examples are those at `(step · parts + part) · B` and after. */
 export interface BatchPlace {
   step: number;
   part: number;
@@ -49,6 +57,8 @@ export interface LoopRun {
     outputs: Record<string, Float32Array>,
   ) => Promise<Record<string, number>>;
   companion?: Companion;
+  /** Processes that share each step's batch. Default: this one alone. */
+  collective?: Collective;
   onEvent: OnTrainEvent;
   signal?: AbortSignal;
   checkpoints?: Checkpoints;
@@ -63,11 +73,12 @@ function isUndecayed(_name: string, shape: readonly number[]): boolean {
 
 /**
  * Trains for the given steps with AdamW, warm-up and cosine, clipping and an exponential moving average; the average is
- * left in the state's parameters. Goes on from the newest checkpoint, to the very bits of a run never stopped.
+ * left in the state's parameters. Goes on from the newest checkpoint, to the very bits of a run never stopped. Ranks take
+ * parts of each batch and average gradients and figures; rank 0 reads and writes checkpoints.
  * @throws TrainError when loss or gradients are no finite numbers (naming the tensor), or the run is aborted.
  */
 export async function trainLoop(run: LoopRun): Promise<void> {
-  const { settings, graph, stage, checkpoints } = run;
+  const { settings, graph, stage, checkpoints, collective = single } = run;
   const { state } = graph;
   const optimizer = new AdamW(state, {
     learningRate: settings.learningRate,
@@ -78,34 +89,36 @@ export async function trainLoop(run: LoopRun): Promise<void> {
   const schedule = { kind: 'cosine', warmupSteps: settings.warmupSteps, totalSteps: settings.steps } as const;
   const average = state.params.slice();
   const arrays = { params: state.params, m: state.m, v: state.v, average, ...run.companion?.arrays };
-  const known = await checkpoints?.latest();
-  if (known) {
-    for (const [name, array] of Object.entries(arrays)) array.set(known.arrays[name]!);
-    optimizer.steps = known.step;
-    run.onEvent({ kind: 'log', text: `resumed: ${stage} at step ${known.step} of ${settings.steps}` });
-  }
-  const first = known?.step ?? 0;
+  const first = await restore(run, collective, arrays);
+  optimizer.steps = first;
+  if (first > 0) run.onEvent({ kind: 'log', text: `resumed: ${stage} at step ${first} of ${settings.steps}` });
   const accumulation = settings.accumulation ?? 1;
   const sum = accumulation > 1 ? new Float32Array(state.grads.length) : undefined;
   const report = new ProgressReporter(run, first);
   const saver = new Saver(run, first);
-  const save = async (step: number) => checkpoints?.save({ step, arrays }, report.takeMeanLoss());
+  const parts = accumulation * collective.size;
+  const save = async (step: number) => {
+    assertSameOnAllRanks(collective, state.params, `${stage} step ${step}`);
+    if (collective.rank === 0) await checkpoints?.save({ step, arrays }, report.takeMeanLoss());
+  };
   for (let step = first; step < settings.steps; step++) {
-    if (run.signal?.aborted) {
+    if (onAnyRank(collective, run.signal?.aborted ?? false)) {
       if (step > saver.lastStep) await save(step);
-      throw new TrainError(`train: stopped in ${stage} at step ${step} of ${settings.steps}`);
+      throw new TrainStopped(`train: stopped in ${stage} at step ${step} of ${settings.steps}`);
     }
-    const figures: Record<string, number> = {};
+    const own: Record<string, number> = {};
     sum?.fill(0);
     for (let part = 0; part < accumulation; part++) {
-      const feeds = run.batch({ step, part, parts: accumulation });
+      const feeds = run.batch({ step, part: part * collective.size + collective.rank, parts });
       const outputs = await graph.run(feeds);
-      Object.assign(figures, await run.afterStep?.(step, feeds, outputs));
+      Object.assign(own, await run.afterStep?.(step, feeds, outputs));
       for (const [name, value] of Object.entries({ loss: outputs.loss![0]!, ...run.metrics(outputs) }))
-        figures[name] = (figures[name] ?? 0) + value / accumulation;
+        own[name] = (own[name] ?? 0) + value / accumulation;
       if (sum) addTo(sum, state.grads, 1 / accumulation);
     }
     if (sum) state.grads.set(sum);
+    averageOverRanks(collective, state.grads);
+    const figures = averageFigures(collective, own);
     const norm = clipGradNorm(state.grads, settings.clipNorm);
     if (!Number.isFinite(figures.loss) || !Number.isFinite(norm)) throw notFinite(run, step, figures.loss!);
     optimizer.learningRate = learningRate(schedule, step + 1, { base: settings.learningRate });
@@ -115,7 +128,22 @@ export async function trainLoop(run: LoopRun): Promise<void> {
     report.add(step + 1, { ...figures, gradNorm: norm, learningRate: optimizer.learningRate });
     if (saver.isDue(step + 1)) await save(step + 1);
   }
+  assertSameOnAllRanks(collective, average, `${stage} step ${settings.steps}`);
   state.params.set(average);
+}
+
+/** Fills the arrays on all ranks with the newest checkpoint, or with what rank 0 holds, and returns the steps taken. */
+async function restore(
+  { checkpoints }: LoopRun,
+  collective: Collective,
+  arrays: TrainingState['arrays'],
+): Promise<number> {
+  const known = collective.rank === 0 ? await checkpoints?.latest() : undefined;
+  for (const [name, array] of Object.entries(arrays)) {
+    if (known) array.set(known.arrays[name]!);
+    collective.broadcast(array);
+  }
+  return numberOfRoot(collective, known?.step ?? 0);
 }
 
 function addTo(sum: Float32Array, values: Float32Array, factor: number): void {
@@ -155,19 +183,23 @@ class Saver {
   lastStep: number;
   readonly #every: { steps: number } | { seconds: number };
   readonly #steps: number;
+  readonly #collective: Collective;
   #lastMs = performance.now();
 
-  constructor({ checkpointEvery = defaultCheckpointEvery, settings }: LoopRun, first: number) {
+  constructor({ checkpointEvery = defaultCheckpointEvery, settings, collective = single }: LoopRun, first: number) {
+    this.#collective = collective;
     this.#every = checkpointEvery;
     this.#steps = settings.steps;
     this.lastStep = first;
   }
 
   isDue(step: number): boolean {
-    const due =
+    const dueHere =
       'steps' in this.#every
         ? step % this.#every.steps === 0
         : performance.now() - this.#lastMs >= 1000 * this.#every.seconds;
+    // clocks of ranks differ: rank 0 decides
+    const due = numberOfRoot(this.#collective, Number(dueHere)) === 1;
     // the end of a stage is stored as its result
     if (!due || step === this.#steps) return false;
     this.lastStep = step;

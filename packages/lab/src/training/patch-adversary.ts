@@ -14,6 +14,8 @@ import {
   type TensorValue,
 } from '@unif2ace/graph';
 import { AdamW, clipGradNorm } from './adamw.ts';
+import { averageOverRanks } from './collective/agreement.ts';
+import type { Collective } from './collective/collective.ts';
 import type { Companion } from './loop.ts';
 import { TrainGraph } from './train-graph.ts';
 
@@ -50,20 +52,22 @@ function hingeLoss(real: Tensor, made: Tensor): Tensor {
 export class PatchAdversary implements Companion {
   readonly #settings: AdversarySettings;
   readonly #warmupSteps: number;
+  readonly #collective: Collective;
   readonly #root = new ParamScope();
   readonly #state: FlatState;
   readonly #optimizer: AdamW;
   readonly #shape: readonly [number, number, number, number];
   #graph: TrainGraph | undefined;
 
-  /** @param shape of the pictures, [B, 3, S, S]. */
+  /** @param shape of a rank's pictures, [B, 3, S, S]. */
   constructor(
     settings: AdversarySettings,
     shape: readonly [number, number, number, number],
-    { seed, warmupSteps }: { seed: number; warmupSteps: number },
+    { seed, warmupSteps, collective }: { seed: number; warmupSteps: number; collective: Collective },
   ) {
     this.#settings = settings;
     this.#warmupSteps = warmupSteps;
+    this.#collective = collective;
     this.#shape = shape;
     judgePatches(this.#root.at('adversary'), input('made', shape), settings.channels);
     this.#state = new FlatState(this.#root.specs()).initialize(seed);
@@ -98,10 +102,11 @@ export class PatchAdversary implements Companion {
     return { 'adversary.params': params, 'adversary.m': m, 'adversary.v': v };
   }
 
-  /** Learns from a step's pictures, once its time has come. */
+  /** Learns from a step's pictures on all ranks, once its time has come. */
   async learn(step: number, real: TensorValue, made: Float32Array): Promise<Record<string, number>> {
     if (step < this.#settings.fromStep) return {};
     const outputs = await this.#graph!.run({ real, made: { dtype: 'float32', shape: this.#shape, data: made } });
+    averageOverRanks(this.#collective, this.#state.grads);
     clipGradNorm(this.#state.grads, 1);
     // not kept in the checkpoint: it follows from the step
     this.#optimizer.steps = step - this.#settings.fromStep;

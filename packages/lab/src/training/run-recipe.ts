@@ -18,6 +18,8 @@ import { captionFace } from '../data/grammar/caption.ts';
 import { questionsAbout } from '../data/grammar/questions.ts';
 import { trainBpe } from '../data/train-bpe.ts';
 import { trainBackbone } from './backbone-stage.ts';
+import { arraysOfRoot, numberOfRoot, textOfRoot } from './collective/agreement.ts';
+import { type Collective, single } from './collective/collective.ts';
 import { encodeFaces } from './encode-faces.ts';
 import { type OnTrainEvent, TrainError } from './events.ts';
 import type { Faces } from './face-batches.ts';
@@ -37,28 +39,36 @@ export interface RunOptions {
   onEvent: OnTrainEvent;
   signal?: AbortSignal;
   runtime?: Runtime;
+  /**
+   * Processes that train together, each with these options. Rank 0 alone writes, reads what it wrote, and sends events;
+   * all read the data. Default: this process alone.
+   */
+  collective?: Collective;
 }
 
 /** Runs a recipe from photos to a model folder. @throws DataError, ImageError, TrainError */
 export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<ModelConfig> {
-  const { out, onEvent, signal } = options;
+  const { out, signal, collective = single } = options;
+  const isRoot = collective.rank === 0;
+  const onEvent: OnTrainEvent = isRoot ? options.onEvent : () => {};
   const runtime = options.runtime ?? directRuntime();
   const context: StageContext = {
     recipe,
     onEvent,
+    collective,
     ...(signal && { signal }),
     ...(options.checkpointEvery && { checkpointEvery: options.checkpointEvery }),
     checkpointFolder: (stage) => join(out, 'checkpoints', stage.replaceAll(' ', '-')),
   };
-  if (!options.resume) await rm(join(out, 'checkpoints'), { recursive: true, force: true });
+  if (isRoot && !options.resume) await rm(join(out, 'checkpoints'), { recursive: true, force: true });
   const all = await readCelebA(options.dataFolder);
   const records = all.filter(({ split }) => split === 'train');
   if (records.length === 0)
     throw new TrainError(
       `train: expected faces of training identities in ${options.dataFolder}, got none; try another folder`,
     );
-  await mkdir(join(out, 'stages'), { recursive: true });
-  const stages = new StageStore(join(out, 'stages'), options.resume ?? false, onEvent);
+  if (isRoot) await mkdir(join(out, 'stages'), { recursive: true });
+  const stages = new StageStore(join(out, 'stages'), options.resume ?? false, onEvent, collective);
 
   const tokenizerJson = await stages.json('text', async () => textTokenizer(recipe, records));
   const tokenizer = createTextTokenizer(tokenizerJson);
@@ -81,7 +91,7 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<Mo
   const trained = await stages.weights('tokenizer', () => trainTokenizer(context, config, pictures, runtime));
   collect(trained);
   onEvent({ kind: 'stage', name: 'encode', detail: 'codes and features of all faces and their mirror images' });
-  const encoded = await encodeFaces(config, weights, { forTokenizer, forEncoder }, records.length, runtime);
+  const encoded = await encodeFaces(config, weights, { forTokenizer, forEncoder }, records.length, runtime, collective);
   let backbone: ReadonlyMap<string, Float32Array> | undefined;
   for (const stage of recipe.backbone)
     backbone = await stages.weights(stage.name, () =>
@@ -91,7 +101,7 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<Mo
   const { decoder } = recipe;
   if (decoder)
     collect(await stages.weights('decoder', () => trainDecoder(context, decoder, trained, config, pictures, runtime)));
-  await saveModel(out, config, tokenizerJson, ({ name }) => weights.get(name) ?? missing(name));
+  if (isRoot) await saveModel(out, config, tokenizerJson, ({ name }) => weights.get(name) ?? missing(name));
   onEvent({ kind: 'stage', name: 'done', detail: out });
   return config;
 }
@@ -114,45 +124,57 @@ function textTokenizer(recipe: Recipe, records: readonly FaceRecord[]): Tokenize
   return trainBpe(texts, { vocabSize: recipe.textVocabSize }).json;
 }
 
-/** Results of finished stages, written whole or not at all. */
+/** Results of finished stages, written whole or not at all by rank 0, whose values all ranks go on with. */
 class StageStore {
   readonly #folder: string;
   readonly #resume: boolean;
   readonly #onEvent: OnTrainEvent;
+  readonly #collective: Collective;
 
-  constructor(folder: string, resume: boolean, onEvent: OnTrainEvent) {
+  constructor(folder: string, resume: boolean, onEvent: OnTrainEvent, collective: Collective) {
     this.#folder = folder;
     this.#resume = resume;
     this.#onEvent = onEvent;
+    this.#collective = collective;
+  }
+
+  get #isRoot(): boolean {
+    return this.#collective.rank === 0;
   }
 
   #known(file: string): boolean {
-    const known = this.#resume && existsSync(file);
+    const here = this.#isRoot && this.#resume && existsSync(file);
+    const known = numberOfRoot(this.#collective, Number(here)) === 1;
     if (known) this.#onEvent({ kind: 'log', text: `resumed: ${file}` });
     return known;
   }
 
   async json<T>(name: string, make: () => Promise<T>): Promise<T> {
     const file = join(this.#folder, `${name}.json`);
-    if (this.#known(file)) return JSON.parse(await readFile(file, 'utf8')) as T;
+    const share = (text?: string) => JSON.parse(textOfRoot(this.#collective, text)) as T;
+    if (this.#known(file)) return share(this.#isRoot ? await readFile(file, 'utf8') : undefined);
     this.#onEvent({ kind: 'stage', name, detail: '' });
-    const value = await make();
-    await writeFileAtomic(file, JSON.stringify(value));
-    return value;
+    if (!this.#isRoot) return share();
+    const text = JSON.stringify(await make());
+    await writeFileAtomic(file, text);
+    return share(text);
   }
 
-  /** Parameters of a stage, stored flat. */
+  /** Parameters of a stage, trained by all ranks and stored flat. */
   async weights(
     name: string,
     train: () => Promise<ReadonlyMap<string, Float32Array>>,
   ): Promise<ReadonlyMap<string, Float32Array>> {
     const file = join(this.#folder, `${name}.safetensors`);
     if (this.#known(file)) {
+      if (!this.#isRoot) return arraysOfRoot(this.#collective, undefined);
       const { tensors } = readSafetensors(await readFile(file));
-      return new Map([...tensors].map(([key, tensor]) => [key, decodeFloat32(tensor)]));
+      const stored = new Map([...tensors].map(([key, tensor]) => [key, decodeFloat32(tensor)]));
+      return arraysOfRoot(this.#collective, stored);
     }
     this.#onEvent({ kind: 'stage', name, detail: '' });
-    const weights = await train();
+    const weights = arraysOfRoot(this.#collective, await train());
+    if (!this.#isRoot) return weights;
     await writeSafetensorsFile(
       file,
       [...weights].map(([key, data]) => ({ name: key, shape: [data.length], dtype: 'F32' as const, data })),

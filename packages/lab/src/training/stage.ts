@@ -1,5 +1,6 @@
 import type { FlatState } from '@unif2ace/graph';
 import { Checkpoints } from './checkpoints.ts';
+import type { Collective } from './collective/collective.ts';
 import { type OnTrainEvent, TrainError } from './events.ts';
 import type { LoopRun, LoopSettings } from './loop.ts';
 import type { Recipe } from './recipe.ts';
@@ -9,6 +10,7 @@ import type { TrainGraph } from './train-graph.ts';
 export interface StageContext {
   recipe: Recipe;
   onEvent: OnTrainEvent;
+  collective: Collective;
   signal?: AbortSignal;
   checkpointEvery?: LoopRun['checkpointEvery'];
   /** Folder of the checkpoints of a stage. */
@@ -17,11 +19,14 @@ export interface StageContext {
 
 /** What the loop needs to know of a run, its checkpoints included. */
 export function loopContext(
-  { onEvent, signal, checkpointEvery, checkpointFolder, recipe }: StageContext,
+  { onEvent, collective, signal, checkpointEvery, checkpointFolder, recipe }: StageContext,
   stage: string,
   graph: TrainGraph,
   settings: LoopSettings,
-): Pick<LoopRun, 'stage' | 'graph' | 'settings' | 'onEvent' | 'signal' | 'checkpoints' | 'checkpointEvery'> {
+): Pick<
+  LoopRun,
+  'stage' | 'graph' | 'settings' | 'onEvent' | 'collective' | 'signal' | 'checkpoints' | 'checkpointEvery'
+> {
   const { specs } = graph.state;
   const layout = { seed: recipe.seed, stage, settings, specs: specs.map(({ name, shape }) => [name, shape]) };
   return {
@@ -29,6 +34,7 @@ export function loopContext(
     graph,
     settings,
     onEvent,
+    collective,
     ...(signal && { signal }),
     ...(checkpointEvery && { checkpointEvery }),
     checkpoints: new Checkpoints(checkpointFolder(stage), {
@@ -39,12 +45,13 @@ export function loopContext(
 }
 
 /** Size of one part of a batch. @throws TrainError when the parts would differ. */
-export function partOf(total: number, { accumulation = 1 }: LoopSettings, field: string): number {
-  if (total % accumulation !== 0)
+export function partOf(total: number, { accumulation = 1 }: LoopSettings, ranks: number, field: string): number {
+  const parts = accumulation * ranks;
+  if (total % parts !== 0)
     throw new TrainError(
-      `train: ${field}: expected a multiple of accumulation ${accumulation}, got ${total}; try ${Math.ceil(total / accumulation) * accumulation}`,
+      `train: ${field}: expected a multiple of ${ranks > 1 ? `${ranks} ranks times ` : ''}accumulation ${accumulation}, got ${total}; try ${Math.ceil(total / parts) * parts}`,
     );
-  return total / accumulation;
+  return total / parts;
 }
 
 /** Values of all parameters of a state. */

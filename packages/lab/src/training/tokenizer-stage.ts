@@ -84,7 +84,7 @@ async function trainImages(
 ): Promise<Map<string, Float32Array>> {
   const { seed } = context.recipe;
   const { perceptualWeight = 0 } = settings;
-  const batch = partOf(settings.batch, settings, `${name}.batch`);
+  const batch = partOf(settings.batch, settings, context.collective.size, `${name}.batch`);
   const shape = [batch, 3, faces.size, faces.size] as const;
   const root = new ParamScope();
   const scopes = modelScopes(root);
@@ -111,7 +111,7 @@ async function trainImages(
     terms.push(mul(metrics.perceptual, perceptualWeight));
     for (const [parameter, data] of encoder) frozen.set(parameter, data);
   }
-  const adversary = settings.adversary && adversaryOf(settings.adversary, shape, seed, name, settings);
+  const adversary = settings.adversary && adversaryOf(settings.adversary, shape, context, name, settings);
   if (adversary) {
     const { loss, frozen: judge } = adversary.term(root, pixels_BCHW);
     metrics.adversarial = loss;
@@ -153,7 +153,7 @@ const streams = { tokenizer: 2, decoder: 6 } as const;
 function adversaryOf(
   settings: AdversarySettings,
   shape: readonly [number, number, number, number],
-  seed: number,
+  { collective, recipe: { seed } }: StageContext,
   stage: string,
   { accumulation = 1, warmupSteps }: TokenizerStage,
 ): PatchAdversary {
@@ -161,7 +161,7 @@ function adversaryOf(
     throw new TrainError(
       `train: ${stage}.accumulation: expected 1 beside an adversary, got ${accumulation}; try a smaller batch`,
     );
-  return new PatchAdversary(settings, shape, { seed, warmupSteps });
+  return new PatchAdversary(settings, shape, { seed, warmupSteps, collective });
 }
 
 /** Mean over levels of the squared distance between features of unit length at each place. */
