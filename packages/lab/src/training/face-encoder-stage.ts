@@ -31,7 +31,8 @@ export async function trainFaceEncoder(
     throw new TrainError(
       `train: faceEncoder.width: expected ${learnt.length}, one number for each attribute, got ${config.faceEncoder.width}; try ${learnt.length}`,
     );
-  const batch = 'batch' in settings ? partOf(settings.batch, settings, context.collective.size, 'faceEncoder.batch') : 1;
+  const batch =
+    'batch' in settings ? partOf(settings.batch, settings, context.collective.size, 'faceEncoder.batch') : 1;
   const root = new ParamScope();
   const { face_BF } = faceCnn(
     modelScopes(root).faceEncoder,

@@ -2,15 +2,15 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BackboneConfig, encodePng, layoutOf, MagvitConfig, ModelConfig, pixelImage, UniF2ace } from '@unif2ace/core';
+import { encodePng, pixelImage, UniF2ace } from '@unif2ace/core';
 import { loadModel } from '@unif2ace/core/node';
 import { Philox, type Runtime } from '@unif2ace/graph';
 import { directRuntime } from '@unif2ace/graph/node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { attributeNames } from '../data/grammar/attributes.ts';
 import type { TrainEvent } from './events.ts';
-import type { Recipe } from './recipe.ts';
 import { runRecipe } from './run-recipe.ts';
+import { tinyModelStage as modelStage, tinyStage as stage, tinyRecipe } from './test/tiny-recipe.ts';
 
 let root: string;
 let data: string;
@@ -37,69 +37,6 @@ beforeAll(async () => {
   await writeFile(join(data, 'identity_CelebA.txt'), `${identities.join('\n')}\n`);
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
-
-const tokenizer = MagvitConfig.parse({
-  channels: 8,
-  codeBits: 4,
-  groups: 4,
-  encoder: { channelMultiples: [1, 1], resBlocks: [1, 1] },
-  decoder: { channelMultiples: [1, 1], resBlocks: [1, 1] },
-});
-const stage = { steps: 3, learningRate: 1e-3, warmupSteps: 1, weightDecay: 0.01, clipNorm: 1, emaDecay: 0.5 };
-
-const modelStage = {
-  ...stage,
-  t2iBatch: 2,
-  mmuBatch: 2,
-  questionsPerFace: 2,
-  answerBalance: [1, 0.5],
-  questionTokens: 40,
-  conditionDropout: 0.1,
-  mmuCoefficient: 1,
-  balanceCoefficient: 0.01,
-  loss: { terms: 'both', alpha: 0.01, law: 'cosine', parameterization: 'normalized' },
-} as const;
-
-function tinyRecipe(changes: Partial<Recipe> = {}): Recipe {
-  return {
-    kind: 'model',
-    name: 'tiny',
-    seed: 3,
-    textVocabSize: 400,
-    model: (textVocabSize) =>
-      ModelConfig.parse({
-        format: 'unif2ace-1',
-        name: 'tiny',
-        imageSize: 8,
-        tokenizer,
-        textVocabSize,
-        promptTokens: 24,
-        answerTokens: 64,
-        faceEncoder: { imageSize: 8, channels: [8], groups: 4, width: 38, patchPool: 2 },
-        backbone: BackboneConfig.parse({
-          phi: {
-            vocabSize: layoutOf({ textVocabSize, tokenizer }).vocabSize,
-            hiddenSize: 16,
-            intermediateSize: 32,
-            layers: 1,
-            heads: 2,
-            maxPositions: 100,
-          },
-          tokenMoe: { router: { experts: 4, topK: 2 }, routedHidden: 8, sharedHidden: 8 },
-          sequenceMoe: {},
-          resampler: { sizes: { width: 8, depth: 1, heads: 2, headWidth: 4 }, shared: false },
-          features: { face: { width: 38, tokens: 1 }, clip: { width: 8, tokens: 4 }, noise: { width: 8 } },
-        }),
-      }),
-    faceEncoder: { ...stage, batch: 4 },
-    tokenizer: { ...stage, batch: 4 },
-    backbone: [
-      { ...modelStage, name: 'captions', questionsPerFace: 0 },
-      { ...modelStage, name: 'questions' },
-    ],
-    ...changes,
-  };
-}
 
 async function run(out: string, recipe = tinyRecipe(), more: { resume?: boolean; signal?: AbortSignal } = {}) {
   const events: TrainEvent[] = [];

@@ -15,8 +15,8 @@ const libraryName = 'libmpi.so.40';
 const funneled = 1;
 /** MPI_IN_PLACE of Open MPI. */
 const inPlace = 1n;
-/** Counts are C ints; blocks this long also keep what MPI allocates beside them small. */
-const blockBytes = 2 ** 28;
+/** Counts are C ints; blocks of this length also keep what MPI allocates beside them small. */
+const defaultBlockBytes = 2 ** 28;
 
 type Handle = bigint;
 
@@ -56,9 +56,10 @@ function loadLibrary() {
 /**
  * Joins the job that mpirun (or srun) started this process for. Once in a process. A fault of MPI itself ends the job: its
  * error handler is the default one.
+ * @param blockBytes of arrays that go in one call.
  * @throws TrainError without Open MPI.
  */
-export function openMpi(): MpiCollective {
+export function openMpi(blockBytes = defaultBlockBytes): MpiCollective {
   const mpi = loadLibrary();
   const check = (code: number, what: string) => {
     if (code !== 0) throw new TrainError(`train: MPI_${what} failed with code ${code}`);
@@ -68,37 +69,40 @@ export function openMpi(): MpiCollective {
   const [rank, size] = [[0], [0]];
   check(mpi.commRank(mpi.world, rank), 'Comm_rank');
   check(mpi.commSize(mpi.world, size), 'Comm_size');
-  return new World(mpi, rank[0]!, size[0]!, check);
+  return new World(mpi, rank[0]!, size[0]!, blockBytes, check);
 }
 
 class World implements MpiCollective {
   readonly rank: number;
   readonly size: number;
   readonly #mpi: ReturnType<typeof loadLibrary>;
+  readonly #blockBytes: number;
   readonly #check: (code: number, what: string) => void;
 
   constructor(
     mpi: ReturnType<typeof loadLibrary>,
     rank: number,
     size: number,
+    blockBytes: number,
     check: (code: number, what: string) => void,
   ) {
     this.#mpi = mpi;
     this.rank = rank;
     this.size = size;
+    this.#blockBytes = blockBytes;
     this.#check = check;
   }
 
   allReduce(values: Float32Array | Float64Array): void {
     const { allReduce, float, double, sum, world } = this.#mpi;
     const type = values instanceof Float32Array ? float : double;
-    for (const block of blocks(values, blockBytes))
+    for (const block of blocks(values, this.#blockBytes))
       this.#check(allReduce(inPlace, block, block.length, type, sum, world), 'Allreduce');
   }
 
   broadcast(values: ExchangedArray, root = 0): void {
     const { broadcast, byte, world } = this.#mpi;
-    for (const block of blocks(asBytes(values), blockBytes))
+    for (const block of blocks(asBytes(values), this.#blockBytes))
       this.#check(broadcast(block, block.length, byte, root, world), 'Bcast');
   }
 
@@ -107,7 +111,7 @@ class World implements MpiCollective {
     const all = new (values.constructor as new (length: number) => T)(values.length * this.size);
     const [own, target] = [asBytes(values), asBytes(all)];
     let start = 0;
-    for (const block of blocks(own, Math.ceil(blockBytes / this.size))) {
+    for (const block of blocks(own, Math.ceil(this.#blockBytes / this.size))) {
       const gathered = new Uint8Array(block.length * this.size);
       this.#check(allGather(block, block.length, byte, gathered, block.length, byte, world), 'Allgather');
       for (let rank = 0; rank < this.size; rank++)
