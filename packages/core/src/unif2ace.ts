@@ -152,8 +152,23 @@ export class UniF2ace {
    * @throws RangeError naming an option out of range.
    */
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<GenerateStep, PixelImage[]> {
-    const start = new Int32Array(imageCodes(this.config)).fill(unknownToken);
-    return yield* this.#generate(prompt, start, options);
+    return yield* this.#generate(repeated(prompt, options.count), this.#allMasked(), options);
+  }
+
+  /**
+   * Makes one face for each of many prompts, however many, several at a time. Yields after every denoising step of each
+   * batch; returns the images. Image i depends on (prompts[i], seed, i) alone.
+   * @throws RangeError naming an option out of range.
+   */
+  async *generateEach(
+    prompts: readonly string[],
+    options: Omit<GenerateOptions, 'count'> = {},
+  ): AsyncGenerator<GenerateStep, PixelImage[]> {
+    return yield* this.#generate(prompts, this.#allMasked(), options);
+  }
+
+  #allMasked(): Int32Array {
+    return new Int32Array(imageCodes(this.config)).fill(unknownToken);
   }
 
   /**
@@ -167,31 +182,30 @@ export class UniF2ace {
     const [codes] = await this.encode([face]);
     const { codeGroups } = this.#layout;
     const start = codes!.map((code, i) => (chosen[Math.floor(i / codeGroups)] ? unknownToken : code));
-    const made = yield* this.#generate(prompt, start, options);
+    const made = yield* this.#generate(repeated(prompt, options.count), start, options);
     const kept = faceView(face, this.config.imageSize);
     return made.map((image) => blendTokens(kept, image, chosen, grid));
   }
 
   async *#generate(
-    prompt: string,
+    prompts: readonly string[],
     start: Int32Array,
     options: GenerateOptions,
   ): AsyncGenerator<GenerateStep, PixelImage[]> {
-    const { count = 1, steps = 12, guidance = 3, temperature = 1, seed = 0, signal } = options;
+    const { steps = 12, guidance = 3, temperature = 1, seed = 0, signal } = options;
     const check = (ok: boolean, what: string, expected: string, got: unknown) => {
       if (!ok) throw new RangeError(`generate: ${what}: expected ${expected}, got ${got}`);
     };
-    check(Number.isInteger(count) && count >= 1 && count <= 1024, 'count', 'a whole number from 1 to 1,024', count);
     check(Number.isInteger(steps) && steps >= 1 && steps <= 1024, 'steps', 'a whole number from 1 to 1,024', steps);
     check(guidance >= 0 && guidance <= 100, 'guidance', 'a number from 0 to 100', guidance);
     check(temperature >= 0 && temperature <= 100, 'temperature', 'a number from 0 to 100', temperature);
     check(Number.isSafeInteger(seed) && seed >= 0, 'seed', 'a whole number from 0 to 2^53 − 1', seed);
     const images: PixelImage[] = [];
-    for (let first = 0; first < count; first += imagesPerBatch) {
-      const batch = Math.min(imagesPerBatch, count - first);
-      const randoms = Array.from({ length: batch }, (_, i) => new Philox(seed, first + i));
+    for (let first = 0; first < prompts.length; first += imagesPerBatch) {
+      const chosen = prompts.slice(first, first + imagesPerBatch);
+      const randoms = chosen.map((_, i) => new Philox(seed, first + i));
       const codes = yield* this.#sample(
-        prompt,
+        chosen,
         start,
         randoms,
         { steps, guidance, temperature: temperature * this.config.confidenceTemperature },
@@ -203,15 +217,14 @@ export class UniF2ace {
   }
 
   async *#sample(
-    prompt: string,
+    prompts: readonly string[],
     from: Int32Array,
     randoms: Philox[],
     options: MaskgitOptions,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<GenerateStep, Int32Array[]> {
     const codes = imageCodes(this.config);
-    const batch = randoms.length;
-    const network = await this.#denoiser(prompt, batch, options.guidance > 0);
+    const network = await this.#denoiser(prompts, options.guidance > 0);
     const start = randoms.map(() => from.slice());
     let last: Int32Array[] = start;
     for await (const step of sampleMaskgit(start, this.#layout.codes, network, philoxDraws(randoms, codes), options)) {
@@ -222,14 +235,15 @@ export class UniF2ace {
     return last;
   }
 
-  /** The denoising network on the prompt's kept keys and values, conditional and, if guided, unconditional. */
-  async #denoiser(prompt: string, batch: number, guided: boolean) {
+  /** The denoising network on the prompts' kept keys and values, conditional and, if guided, unconditional. */
+  async #denoiser(prompts: readonly string[], guided: boolean) {
     const { config } = this;
+    const batch = prompts.length;
     const layout = this.#layout;
     const [tokens, codes] = [imageTokens(config), imageCodes(config)];
     const kept = config.promptTokens + 1;
     const rows = guided ? 2 * batch : batch;
-    const prefixes = Array.from({ length: rows }, (_, row) => this.#promptPrefix(prompt, row >= batch));
+    const prefixes = Array.from({ length: rows }, (_, row) => this.#promptPrefix(prompts[row % batch]!, row >= batch));
     const image = new Array<number>(tokens).fill(layout.mask);
     const full = kept + tokens + 2;
     const visible = prefixes.map((prefix) => t2iVisibility(layout, [...prefix, layout.soi, ...image, layout.eoi]));
@@ -411,6 +425,13 @@ export interface LookedAt {
 /** Of these feeds those that the graph has: a single layer's keys and values depend on neither mask nor features. */
 function needed(session: Session, feeds: TensorValues): TensorValues {
   return Object.fromEntries(Object.entries(feeds).filter(([name]) => session.inputNames.includes(name)));
+}
+
+/** The prompt of each image. @throws RangeError for a count out of range. */
+function repeated(prompt: string, count = 1): string[] {
+  if (!Number.isInteger(count) || count < 1 || count > 1024)
+    throw new RangeError(`generate: count: expected a whole number from 1 to 1,024, got ${count}`);
+  return new Array<string>(count).fill(prompt);
 }
 
 /** Feed of the codes behind the first of each position; none where there is one. */

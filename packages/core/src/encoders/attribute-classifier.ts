@@ -16,18 +16,23 @@ export type AttributeClassifierConfig = z.infer<typeof AttributeClassifierConfig
 
 /** Pixels [B, 3, S, S] in −1..1 → logits [B, A]. */
 export function attributeLogits(scope: ParamScope, config: AttributeClassifierConfig, pixels_BCHW: Tensor): Tensor {
+  return attributeOutputs(scope, config, pixels_BCHW).logits_BA;
+}
+
+function attributeOutputs(scope: ParamScope, config: AttributeClassifierConfig, pixels_BCHW: Tensor) {
   const { face_BF } = faceCnn(scope.at('encoder'), config.encoder, pixels_BCHW);
   const head = scope.at('head');
   const { width } = config.encoder;
   const init = { kind: 'fanInUniform' as const, fanIn: width };
-  return linear(
+  const logits_BA = linear(
     face_BF,
     head.param('weight', [config.attributes.length, width], init),
     head.param('bias', [config.attributes.length], init),
   );
+  return { logits_BA, face_BF };
 }
 
-/** pixels [B, 3, S, S] → probabilities [B, A]. */
+/** pixels [B, 3, S, S] → probabilities [B, A] and the features [B, F] that the head reads. */
 export function attributeModel(
   config: AttributeClassifierConfig,
   weights: ReadonlyMap<string, Float32Array>,
@@ -35,6 +40,9 @@ export function attributeModel(
 ): OnnxModel {
   const { imageSize } = config.encoder;
   const pixels = input('pixels', [batch, 3, imageSize, imageSize]);
-  const probabilities = sigmoid(attributeLogits(new ParamScope(), config, pixels));
-  return buildModel({ probabilities }, { name: 'attributes', parameters: weights });
+  const { logits_BA, face_BF } = attributeOutputs(new ParamScope(), config, pixels);
+  return buildModel(
+    { probabilities: sigmoid(logits_BA), features: face_BF },
+    { name: 'attributes', parameters: weights },
+  );
 }

@@ -2,6 +2,7 @@ import type { LookedAt, UniF2ace } from '@unif2ace/core';
 import { decodeImage } from '@unif2ace/core/node';
 import { Philox } from '@unif2ace/graph';
 import type { FaceRecord } from '../data/celeba.ts';
+import { attributeNames, unspokenAttributes } from '../data/grammar/attributes.ts';
 import { type Question, questionsAbout, readAnswer } from '../data/grammar/questions.ts';
 
 export interface TopicScore {
@@ -13,6 +14,10 @@ export interface TopicScore {
   accuracy: number;
   /** Mean over the answer classes of the share answered right. */
   balancedAccuracy: number;
+  /** 95 % of the balanced accuracy, by the normal law with one more right and one more wrong answer in each class. */
+  interval: { low: number; high: number };
+  /** Answers that are right for some of the faces; with one alone nothing is measured. */
+  classes: number;
   /** Accuracy of always giving the most frequent answer. */
   majority: number;
 }
@@ -69,6 +74,58 @@ function scoreOf(topic: string, { truths, answers }: Tally): TopicScore {
     unreadable: answers.filter((answer) => answer === undefined).length,
     accuracy: correct / truths.length,
     balancedAccuracy: recalls.reduce((sum, { recall }) => sum + recall, 0) / recalls.length,
+    interval: intervalOf(recalls),
+    classes: classes.length,
     majority: Math.max(...recalls.map(({ count }) => count)) / truths.length,
+  };
+}
+
+function intervalOf(recalls: readonly { count: number; recall: number }[]): { low: number; high: number } {
+  let [mean, variance] = [0, 0];
+  for (const { count, recall } of recalls) {
+    const smoothed = (count * recall + 1) / (count + 2);
+    mean += smoothed / recalls.length;
+    variance += (smoothed * (1 - smoothed)) / (count + 2) / recalls.length ** 2;
+  }
+  const half = 1.96 * Math.sqrt(variance);
+  return { low: Math.max(0, mean - half), high: Math.min(1, mean + half) };
+}
+
+/** The question that asks about each attribute of CelebA that may be put into words. */
+export const celebaTopics: Readonly<Record<string, string>> = Object.fromEntries(
+  attributeNames
+    .filter((name) => !unspokenAttributes.includes(name))
+    .map((name) => [name, name === 'Male' ? 'gender' : name]),
+);
+
+/** Attributes that stand for themselves beside the mean. */
+const singleAttributes = ['Male', 'Eyeglasses', 'Smiling'] as const;
+
+/** Balanced accuracy over CelebA's attributes, each by its question in `celebaTopics`. */
+export interface AttributeAnswers {
+  /** Attributes in the mean. */
+  asked: number;
+  /** Null where none was asked. */
+  meanBalancedAccuracy: number | null;
+  single: Record<(typeof singleAttributes)[number], number | null>;
+  /** Attributes that were not asked, or that all faces share. */
+  missing: string[];
+}
+
+export function attributeAnswers(scores: readonly TopicScore[]): AttributeAnswers {
+  const byTopic = new Map(scores.map((score) => [score.topic, score]));
+  const found = Object.entries(celebaTopics).map(([name, topic]) => {
+    const score = byTopic.get(topic);
+    return { name, accuracy: score && score.classes > 1 ? score.balancedAccuracy : null };
+  });
+  const known = found.flatMap(({ accuracy }) => (accuracy === null ? [] : [accuracy]));
+  const single = Object.fromEntries(
+    singleAttributes.map((name) => [name, found.find((entry) => entry.name === name)!.accuracy]),
+  ) as AttributeAnswers['single'];
+  return {
+    asked: known.length,
+    meanBalancedAccuracy: known.length > 0 ? known.reduce((a, b) => a + b, 0) / known.length : null,
+    single,
+    missing: found.filter(({ accuracy }) => accuracy === null).map(({ name }) => name),
   };
 }

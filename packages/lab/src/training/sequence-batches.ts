@@ -23,7 +23,7 @@ import {
 } from '@unif2ace/core';
 import { float32, int32, type Philox, type TensorValues } from '@unif2ace/graph';
 import type { Attributes } from '../data/grammar/attributes.ts';
-import { captionFace } from '../data/grammar/caption.ts';
+import { captionFace, promptCaption } from '../data/grammar/caption.ts';
 import { type Question, QuestionBank } from '../data/grammar/questions.ts';
 import type { EncodedFaces } from './encode-faces.ts';
 import { TrainError } from './events.ts';
@@ -155,8 +155,7 @@ export class SequenceBatches {
     const rows = this.#order.slice(first, t2iBatch).map((face, i): Row => {
       const random = exampleRandom(this.#seed, streams.t2i, first + i);
       const codes = this.#faces.codes[this.#entry(face, random)]!;
-      const length = random.uniform() < 0.7 ? 'short' : 'medium';
-      const text = this.#tokenizer.encode(captionFace(this.#labels[face]!, random, length).text);
+      const text = this.#tokenizer.encode(promptCaption(this.#labels[face]!, random).text);
       const count = drawMaskCount(loss.law, codeCount, random);
       const masked = drawMask(count, codeCount, random);
       const image = imageIds(

@@ -40,6 +40,11 @@ export function captionFace(labels: StatedAttributes, random: Philox, length?: C
   return { ...draft.finish(fullText(facts, draft, random)), length: chosen };
 }
 
+/** A caption to generate by, as the trainer draws it: seven of ten short, the others medium. */
+export function promptCaption(labels: StatedAttributes, random: Philox): Caption {
+  return captionFace(labels, random, chance(random, 0.7) ? 'short' : 'medium');
+}
+
 /** Keeps account of what has been said. */
 export class Draft {
   readonly subject: Subject;

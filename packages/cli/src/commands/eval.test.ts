@@ -1,0 +1,197 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  AttributeClassifierConfig,
+  attributeLogits,
+  layoutOf,
+  MagvitConfig,
+  ModelConfig,
+  readGeneration,
+} from '@unif2ace/core';
+import { decodeImage, saveAttributeClassifier, saveModel } from '@unif2ace/core/node';
+import { initialize, input, type ParameterSpec, ParamScope, Philox, sizeOf } from '@unif2ace/graph';
+import { directRuntime } from '@unif2ace/graph/node';
+import { classifiedAttributes, trainBpe } from '@unif2ace/lab';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { writeTinyCelebA } from '../../../lab/src/data/build/test/tiny-celeba.ts';
+import type { Environment } from '../environment.ts';
+import { run } from '../program.ts';
+
+let home: string;
+
+/** A model with random weights that reads long prompts. */
+async function saveTinyModel(folder: string): Promise<void> {
+  const bpe = trainBpe(['a smiling woman with black hair', 'USER: Is the man smiling? ASSISTANT: Yes.'], {
+    vocabSize: 290,
+  });
+  const levels = { channelMultiples: [1, 1], resBlocks: [1, 1] };
+  const tokenizer = MagvitConfig.parse({
+    channels: 8,
+    codeBits: 6,
+    codeGroups: 2,
+    groups: 4,
+    encoder: levels,
+    decoder: levels,
+  });
+  const { vocabSize } = layoutOf({ textVocabSize: bpe.vocabSize, tokenizer });
+  const config = ModelConfig.parse({
+    format: 'unif2ace-1',
+    name: 'tiny',
+    imageSize: 8,
+    tokenizer,
+    textVocabSize: bpe.vocabSize,
+    promptTokens: 160,
+    answerTokens: 80,
+    faceEncoder: { imageSize: 8, channels: [8, 8], groups: 4, width: 8 },
+    backbone: {
+      phi: { vocabSize, hiddenSize: 16, intermediateSize: 32, layers: 2, heads: 2, maxPositions: 192 },
+      tokenMoe: { router: { experts: 4, topK: 2 }, routedHidden: 8, sharedHidden: 16 },
+      sequenceMoe: {},
+      resampler: { sizes: { width: 16, depth: 1, heads: 2, headWidth: 8 }, shared: true },
+      features: { face: { width: 8, tokens: 1 }, clip: { width: 8, tokens: 4 }, noise: { width: 16 } },
+    },
+  });
+  await saveModel(folder, config, bpe.json, (spec) => random(spec));
+}
+
+function random(spec: ParameterSpec): Float32Array {
+  const data = new Float32Array(sizeOf(spec.shape));
+  initialize(spec, data, (...stream) => new Philox(3, ...stream));
+  return data;
+}
+
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'eval-'));
+  await saveTinyModel(join(home, 'weights', 'tiny'));
+  const config = AttributeClassifierConfig.parse({
+    format: 'unif2ace-attributes-1',
+    name: 'judge',
+    encoder: { imageSize: 16, channels: [8, 16], groups: 4, width: 12 },
+    attributes: classifiedAttributes,
+  });
+  const root = new ParamScope();
+  attributeLogits(root, config, input('pixels', [1, 3, 16, 16]));
+  const weights = new Map(root.specs().map((spec) => [spec.name, random(spec)]));
+  await saveAttributeClassifier(join(home, 'weights', 'judge'), config, weights);
+  const data = join(home, 'celeba');
+  await writeTinyCelebA(data, 90);
+  // 60 of test identities, 30 of training identities
+  const identities = Array.from(
+    { length: 90 },
+    (_, i) => `${String(i + 1).padStart(6, '0')}.jpg ${i % 3 === 0 ? 12 : 10}`,
+  );
+  await writeFile(join(data, 'identity_CelebA.txt'), `${identities.join('\n')}\n`);
+}, 60_000);
+
+afterAll(() => rm(home, { recursive: true, force: true }));
+
+async function evaluate(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const text = { stdout: '', stderr: '' };
+  const collect = (name: 'stdout' | 'stderr') => ({
+    write: (part: string) => {
+      text[name] += part;
+    },
+  });
+  const env: Environment = {
+    stdout: collect('stdout'),
+    stderr: collect('stderr'),
+    cwd: home,
+    signal: new AbortController().signal,
+    root: home,
+    makeRuntime: () => directRuntime({ intraOpThreads: 1 }),
+  };
+  const code = await run(['eval', ...args, '--model', 'tiny', '--data', 'celeba'], env);
+  return { code, ...text };
+}
+
+it('generation: report and pictures, the same from the same seed', { timeout: 120_000 }, async () => {
+  const args = ['generation', '--faces', '12', '--steps', '2', '--json'];
+  const first = await evaluate(...args, '--out', 'one');
+  expect(first.code, first.stderr).toBe(0);
+  const { scores, pictures, judge } = JSON.parse(first.stdout);
+  expect(judge.name).toBe('judge');
+  expect(scores).toMatchObject({ faces: 12, pairs: 2, testFaces: 60, trainingFaces: 30 });
+  expect(scores.attributes).toHaveLength(12);
+  for (const { areaUnderRoc } of scores.attributes) expect([0, 0.25, 0.5, 0.75, 1]).toContain(areaUnderRoc);
+  expect(scores.frechet.ratio).toBeCloseTo(scores.frechet.generated / scores.frechet.floor.mean, 9);
+  expect(scores.frechet.floor.lowest).toBeGreaterThan(0);
+  // noise of a random model is far from any photo
+  expect(scores.frechet.ratio).toBeGreaterThan(1);
+  for (const { generated, test } of Object.values<Record<string, Record<string, number>>>(scores.nearest))
+    for (const { minimum, onePercent, median } of [generated!, test!] as { [key: string]: number }[]) {
+      expect(onePercent).toBeGreaterThanOrEqual(minimum!);
+      expect(median).toBeGreaterThan(onePercent!);
+    }
+  const samples = await readFile(pictures[0]);
+  expect(readGeneration(samples)).toMatchObject({ prompt: 'captions of test faces', seed: 1 });
+  expect(readGeneration(await readFile(pictures[1]))).toBeUndefined();
+  const grid = await decodeImage(samples);
+  expect([grid.width, grid.height]).toEqual([8 * 16 + 9 * 2, 2 * 16 + 3 * 2]);
+
+  const again = JSON.parse((await evaluate(...args, '--out', 'two')).stdout);
+  expect(again.scores).toEqual(scores);
+});
+
+it('generation: what cannot be measured is said in one line', async () => {
+  const tooMany = await evaluate('generation', '--faces', '31');
+  expect(tooMany.code).toBe(1);
+  expect(tooMany.stderr).toBe(
+    '--faces: expected at most as many as there are training faces (30), got 31; try --faces 30\n',
+  );
+  const noJudge = await evaluate('generation', '--faces', '4', '--judge', 'weights/none');
+  expect(noJudge.code).toBe(1);
+  expect(noJudge.stderr.split('\n')).toHaveLength(2);
+  expect(noJudge.stderr).toContain('weights/none');
+  expect((await evaluate('generation', '--faces', '1')).code).toBe(2);
+});
+
+it('tokenizer: both codebooks of a position are counted', async () => {
+  const { code, stdout } = await evaluate('tokenizer', '--faces', '5', '--json');
+  expect(code).toBe(0);
+  const { scores, faces } = JSON.parse(stdout);
+  expect(faces).toBe(5);
+  expect(scores.codes).toBe(8);
+  expect(scores.codesUsed).toHaveLength(2);
+  for (const [group, used] of scores.codesUsed.entries()) {
+    expect(used).toBeGreaterThan(0);
+    expect(scores.codePerplexity[group]).toBeLessThanOrEqual(used + 1e-9);
+  }
+  expect(scores.meanSsim).toBeLessThan(1);
+  expect((await evaluate('tokenizer', '--faces', '5')).stdout).toMatch(/SSIM, mean over faces +\d\.\d{3}\n/);
+});
+
+it("understanding: one question for each of CelebA's attributes, and their mean", async () => {
+  const { code, stdout } = await evaluate('understanding', '--faces', '1', '--json');
+  expect(code).toBe(0);
+  const { scores, attributes } = JSON.parse(stdout);
+  const topics = scores.map(({ topic }: { topic: string }) => topic);
+  expect(topics).toContain('gender');
+  expect(topics).not.toContain('age');
+  expect(attributes.asked + attributes.missing.length).toBe(38);
+  const text = (await evaluate('understanding', '--faces', '12', '--topics', 'Smiling')).stdout;
+  expect(text).toMatch(/mean balanced accuracy over 1 of CelebA's attributes +\d+\.\d %/);
+});
+
+it('routing: loads of every layer, level and task, as figures and as a page', async () => {
+  const { code, stdout } = await evaluate('routing', '--faces', '6', '--json', '--html', 'routing.html');
+  expect(code).toBe(0);
+  const { routers, tokens } = JSON.parse(stdout);
+  expect(routers).toHaveLength(8);
+  expect(tokens.t2i).toBeGreaterThan(0);
+  for (const { load, meanScore, loadEntropy } of routers) {
+    expect(load.reduce((a: number, b: number) => a + b, 0)).toBeCloseTo(1, 9);
+    expect(meanScore.reduce((a: number, b: number) => a + b, 0)).toBeCloseTo(1, 4);
+    expect(loadEntropy).toBeLessThanOrEqual(1 + 1e-9);
+  }
+  const page = await readFile(join(home, 'routing.html'), 'utf8');
+  expect(page.match(/<table/g)).toHaveLength(4);
+  expect(page).toContain('copy');
+  expect((await evaluate('routing', '--faces', '6')).stdout).toMatch(/mmu +sequence +1/);
+});
+
+it('an unknown thing to measure is a wrong use', async () => {
+  const { code, stderr } = await evaluate('looks');
+  expect(code).toBe(2);
+  expect(stderr).toContain('looks');
+});
