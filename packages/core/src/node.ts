@@ -4,4 +4,4 @@ export * from './detection/face-detector.node.ts';
 export * from './encoders/attribute-classifier.node.ts';
 export * from './image/decode.node.ts';
 export * from './model/files.node.ts';
-export { ModelError } from './model/folder.node.ts';
+export * from './model/folder.node.ts';

@@ -3,6 +3,7 @@ import { type FaceInPhoto, faceView } from './detection/align.ts';
 import { type MaskgitOptions, philoxDraws, sampleMaskgit, unknownToken } from './diffusion/sampler-maskgit.ts';
 import { blendTokens, type EditRegion, regionTokens } from './edit/region.ts';
 import { fromChannelsFirst, type PixelImage, toChannelsFirst } from './image/pixels.ts';
+import { type LoadOptions, type ModelReference, open } from './load.ts';
 import { imageCodes, imageTokens, layoutOf, type ModelConfig, tokenGrid } from './model/config.ts';
 import {
   denoiseModel,
@@ -14,20 +15,11 @@ import {
   tokenizeModel,
 } from './model/graphs.ts';
 import { KeyValueCache } from './model/key-value-cache.ts';
+import type { LoadedModel } from './model/source.ts';
 import { additiveMask, cachedVisibility, t2iVisibility } from './prompt/masks.ts';
 import { mmuPrefix, t2iPrefix } from './prompt/sequences.ts';
 import { type ImageIds, imageIds, type SpecialTokens } from './prompt/special-tokens.ts';
-import type { TextTokenizer } from './text/bpe.ts';
 import { type DecodingOptions, generateText } from './text/decoding.ts';
-
-/** A model in memory. */
-export interface LoadedModel {
-  config: ModelConfig;
-  tokenizer: TextTokenizer;
-  weights: ReadonlyMap<string, Float32Array>;
-  /** SHA-256 of the weights file, hex. */
-  hash: string;
-}
 
 export interface GenerateOptions {
   /** Faces to make. Default 1. */
@@ -105,7 +97,20 @@ export class UniF2ace {
   readonly #textIds: number[];
   readonly #sessions = new Map<string, Promise<Session>>();
 
-  constructor(model: LoadedModel, runtime: Runtime) {
+  readonly #ownsRuntime: boolean;
+
+  /**
+   * Loads a model: `await UniF2ace.load('pico')`. In Node a bundled name or a folder, in the browser an address.
+   * @throws ModelError, SafetensorsError, DeviceError, RangeError naming an option out of range, the signal's reason.
+   */
+  static async load(model: ModelReference, options: LoadOptions = {}): Promise<UniF2ace> {
+    const opened = await open(model, options);
+    return new UniF2ace(opened.model, opened.runtime, opened.ownsRuntime);
+  }
+
+  /** With `ownsRuntime`, `close` closes the runtime too. */
+  constructor(model: LoadedModel, runtime: Runtime, ownsRuntime = false) {
+    this.#ownsRuntime = ownsRuntime;
     this.config = model.config;
     this.hash = model.hash;
     this.#model = model;
@@ -138,8 +143,14 @@ export class UniF2ace {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#sessions.values()].map(async (session) => (await session).release()));
+    await Promise.allSettled([...this.#sessions.values()].map(async (session) => (await session).release()));
     this.#sessions.clear();
+    if (this.#ownsRuntime) await this.#runtime.close();
+  }
+
+  /** `await using model = await UniF2ace.load('pico')`, where the language has it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   /** Prompt ids, cut to what the model takes. */

@@ -18,6 +18,7 @@ export * from './ops/norm.ts';
 export * from './ops/reduce.ts';
 export * from './params.ts';
 export { Philox, streamFromName } from './random.ts';
+export * from './runtime/devices.ts';
 export * from './runtime/flat-state.ts';
 export * from './runtime/session.ts';
 export { type Dim, type DType, formatShape, type Shape, ShapeError, sizeOf } from './shape.ts';

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { input, ParamScope } from '@unif2ace/graph';
 import { writeFileAtomic } from '../checkpoint/atomic.node.ts';
 import { writeSafetensorsFile } from '../checkpoint/safetensors.node.ts';
-import { readConfig, readPart, readWeights } from '../model/folder.node.ts';
+import { folderSource } from '../model/folder.node.ts';
+import { readConfig, readPart, readWeights, sha256 } from '../model/source.ts';
 import { AttributeClassifierConfig, attributeLogits } from './attribute-classifier.ts';
 
 const files = { config: 'model.json', weights: 'model.safetensors' } as const;
@@ -26,10 +26,11 @@ export interface LoadedAttributeClassifier {
 /** Reads a folder with model.json and model.safetensors. @throws ModelError, SafetensorsError */
 export async function loadAttributeClassifier(folder: string): Promise<LoadedAttributeClassifier> {
   const names = Object.values(files);
-  const config = await readConfig(folder, files.config, names, AttributeClassifierConfig, 'unif2ace-attributes-1');
-  const bytes = await readPart(folder, files.weights, names);
+  const source = folderSource(folder);
+  const config = await readConfig(source, files.config, names, AttributeClassifierConfig, 'unif2ace-attributes-1');
+  const bytes = await readPart(source, files.weights, names);
   const weights = readWeights(join(folder, files.weights), bytes, specsOf(config));
-  return { config, weights, hash: createHash('sha256').update(bytes).digest('hex') };
+  return { config, weights, hash: await sha256(bytes) };
 }
 
 /** Writes the folder; every file appears whole or not at all. Weights are stored as float16. */

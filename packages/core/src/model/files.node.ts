@@ -1,32 +1,17 @@
-import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ParameterSpec, sizeOf } from '@unif2ace/graph';
 import { writeFileAtomic } from '../checkpoint/atomic.node.ts';
 import { writeSafetensorsFile } from '../checkpoint/safetensors.node.ts';
-import { createTextTokenizer, type TokenizerJson } from '../text/bpe.ts';
-import type { LoadedModel } from '../unif2ace.ts';
-import { ModelConfig } from './config.ts';
-import { ModelError, parseJson, readConfig, readPart, readWeights } from './folder.node.ts';
+import type { TokenizerJson } from '../text/bpe.ts';
+import type { ModelConfig } from './config.ts';
+import { folderSource } from './folder.node.ts';
+import { modelFiles as files, type LoadedModel, ModelError, readModel } from './source.ts';
 import { modelSpecs } from './specs.ts';
 
-const files = { config: 'model.json', weights: 'model.safetensors', tokenizer: 'tokenizer.json' } as const;
-const fileNames = Object.values(files);
-
 /** Reads a model folder: model.json, model.safetensors, tokenizer.json. @throws ModelError, SafetensorsError */
-export async function loadModel(folder: string): Promise<LoadedModel> {
-  const config = await readConfig(folder, files.config, fileNames, ModelConfig, 'unif2ace-1');
-  const bytes = await readPart(folder, files.weights, fileNames);
-  const weights = readWeights(join(folder, files.weights), bytes, modelSpecs(config));
-  const tokenizerPath = join(folder, files.tokenizer);
-  const tokenizer = createTextTokenizer(
-    parseJson(tokenizerPath, await readPart(folder, files.tokenizer, fileNames)) as TokenizerJson,
-  );
-  if (tokenizer.vocabSize !== config.textVocabSize)
-    throw new ModelError(
-      `${tokenizerPath}: expected ${config.textVocabSize} tokens, got ${tokenizer.vocabSize}; try the tokenizer of this model`,
-    );
-  return { config, tokenizer, weights, hash: createHash('sha256').update(bytes).digest('hex') };
+export function loadModel(folder: string): Promise<LoadedModel> {
+  return readModel(folderSource(folder));
 }
 
 /** Writes a model folder; every file appears whole or not at all. Weights are stored as float16. */

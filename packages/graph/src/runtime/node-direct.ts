@@ -17,10 +17,10 @@ interface ValueInfo {
   readonly shape: readonly (number | string)[];
 }
 
-/** ONNX Runtime on the CPU, in the calling thread: `run` blocks the event loop. For workers, tests and benchmarks. */
+/** ONNX Runtime in the calling thread: `run` blocks the event loop. For workers, tests and benchmarks. */
 export function directRuntime(defaults: SessionOptions = {}): Runtime {
   return {
-    device: 'cpu',
+    device: defaults.device ?? 'cpu',
     createSession: async (model, options) => createSession(model, { ...defaults, ...options }),
     loadSession: async (file, options) => loadSession(file, { ...defaults, ...options }),
     close: async () => {},
@@ -57,7 +57,7 @@ function infos(metadata: readonly ort.InferenceSession.ValueMetadata[]): ValueIn
 
 function ortOptions(options: SessionOptions): ort.InferenceSession.SessionOptions {
   return {
-    executionProviders: ['cpu'],
+    executionProviders: [options.device ?? 'cpu'],
     graphOptimizationLevel: 'all',
     logSeverityLevel: options.logSeverity ?? 4,
     ...(options.intraOpThreads && { intraOpNumThreads: options.intraOpThreads }),

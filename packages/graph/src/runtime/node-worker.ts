@@ -13,7 +13,7 @@ import {
 import { movable, type WorkerReply, type WorkerRequest, type WorkerStart } from './worker-protocol.ts';
 
 /**
- * ONNX Runtime on the CPU in a worker thread of its own, so that the event loop never blocks.
+ * ONNX Runtime in a worker thread of its own, so that the event loop never blocks.
  * Feeds and weights are copied once and the copies moved to the worker; results are moved back. `close` rejects what is
  * pending and resolves when the thread has ended, after the run under way: the engine cannot be interrupted.
  */
@@ -25,7 +25,7 @@ export function workerRuntime(defaults: SessionOptions = {}): Runtime {
     return new WorkerSession(link, reply);
   };
   return {
-    device: 'cpu',
+    device: defaults.device ?? 'cpu',
     createSession: async (model: OnnxModel, options) => {
       const { copies: initializers, moved } = movable(model.initializers);
       return open({ kind: 'create', model: { ...model, initializers }, options: { ...defaults, ...options } }, moved);

@@ -1,4 +1,5 @@
 import type { OnnxDType, OnnxModel, TypedArray } from '../onnx/model.ts';
+import type { Device } from './devices.ts';
 
 /** A concrete tensor: what is fed and what comes back. */
 export interface TensorValue {
@@ -10,6 +11,8 @@ export interface TensorValue {
 export type TensorValues = Record<string, TensorValue>;
 
 export interface SessionOptions {
+  /** Default cpu. Operators that another device lacks run on the CPU. */
+  device?: Device;
   /** Threads of one operator. Default: all cores. */
   intraOpThreads?: number;
   /** Waiting threads spin. Faster alone, 1.7 times slower beside a second busy session. Default true. */

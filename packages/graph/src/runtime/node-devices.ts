@@ -1,0 +1,39 @@
+import { listSupportedBackends } from 'onnxruntime-node';
+import { buildModel } from '../onnx/lower.ts';
+import { add } from '../ops/elementwise.ts';
+import { input } from '../tensor.ts';
+import { chooseDevice, type Device, type DeviceChoice, devices } from './devices.ts';
+import { workerRuntime } from './node-worker.ts';
+import { float32, type Runtime, type SessionOptions } from './session.ts';
+
+/** Devices whose provider is part of the installed engine. */
+export function installedDevices(): Device[] {
+  const bundled = listSupportedBackends().flatMap(({ name, bundled }) => (bundled ? [name as string] : []));
+  return devices.filter((device) => bundled.includes(device));
+}
+
+/**
+ * A runtime in a worker thread on the wanted device, and why that device.
+ * @throws DeviceError naming what can be had.
+ */
+export async function openRuntime(
+  wanted: Device | 'auto' = 'auto',
+  options: SessionOptions = {},
+): Promise<DeviceChoice & { runtime: Runtime }> {
+  let runtime: Runtime | null = null;
+  const probe = async (device: Device) => {
+    const candidate = workerRuntime({ ...options, device });
+    try {
+      const x = input('x', [1]);
+      const session = await candidate.createSession(buildModel({ y: add(x, x) }));
+      await session.run({ x: float32(Float32Array.of(1), [1]) });
+      await session.release();
+      runtime = candidate;
+    } catch (error) {
+      await candidate.close();
+      throw error;
+    }
+  };
+  const choice = await chooseDevice(wanted, installedDevices(), probe);
+  return { ...choice, runtime: runtime ?? workerRuntime({ ...options, device: choice.device }) };
+}
