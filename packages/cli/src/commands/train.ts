@@ -64,15 +64,6 @@ class TrainReport {
   }
 }
 
-/** Under mpirun: what a rank says when it is told to end; its step may wait for a rank that is no more. */
-function tellOfEnd(env: Environment, rank: number): void {
-  // two of them, in case one is the dead one
-  if (rank > 1) return;
-  env.signal.addEventListener('abort', () =>
-    env.stderr.write(`rank ${rank}: told to end, as when another rank died; go on with --resume\n`),
-  );
-}
-
 async function train(env: Environment, name: string, raw: Record<string, unknown>): Promise<void> {
   const options = parseOptions('train', Options, raw);
   const recipe = await recipeUrl(name);
@@ -81,13 +72,11 @@ async function train(env: Environment, name: string, raw: Record<string, unknown
   const startMs = performance.now();
   const status = new StatusLine(env.stderr);
   const report = new TrainReport(status);
-  const rank = launchedRank();
-  if (rank !== undefined) tellOfEnd(env, rank);
   const run = { recipeUrl: recipe, options: { out, dataFolder: data, resume: options.resume } };
   const { recipeKind, scores } = await trainInWorker(run, report.onEvent, env.signal).finally(() => status.clear());
   const seconds = Math.round((performance.now() - startMs) / 1000);
-  // one of the ranks of a job reports
-  if (rank) return;
+  // of the ranks of a job the first reports
+  if ((launchedRank() ?? 0) > 0) return;
   if (options.json) return writeJson(env, { recipe: name, out, seconds, stages: report.stages, scores });
   const measured = Object.entries(scores).map(([figure, value]) => `${figure} ${short(value)}\n`);
   const next = recipeKind === 'model' ? `; try unif2ace generate "a smiling woman" --model ${out}` : '';

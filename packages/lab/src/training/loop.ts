@@ -97,8 +97,9 @@ export async function trainLoop(run: LoopRun): Promise<void> {
   const report = new ProgressReporter(run, first);
   const saver = new Saver(run, first);
   const parts = accumulation * collective.size;
+  const compared = [state.params, ...Object.values(run.companion?.arrays ?? {})];
   const save = async (step: number) => {
-    assertSameOnAllRanks(collective, state.params, `${stage} step ${step}`);
+    assertSameOnAllRanks(collective, compared, `${stage} step ${step}`);
     if (collective.rank === 0) await checkpoints?.save({ step, arrays }, report.takeMeanLoss());
   };
   for (let step = first; step < settings.steps; step++) {
@@ -128,7 +129,7 @@ export async function trainLoop(run: LoopRun): Promise<void> {
     report.add(step + 1, { ...figures, gradNorm: norm, learningRate: optimizer.learningRate });
     if (saver.isDue(step + 1)) await save(step + 1);
   }
-  assertSameOnAllRanks(collective, average, `${stage} step ${settings.steps}`);
+  assertSameOnAllRanks(collective, [average, ...compared], `${stage} step ${settings.steps}`);
   state.params.set(average);
 }
 

@@ -1,4 +1,6 @@
+import { writeSync } from 'node:fs';
 import { startWorker } from '@unif2ace/graph/node';
+import { launchedRank } from './collective/launch.ts';
 import { type OnTrainEvent, TrainError, type TrainEvent } from './events.ts';
 import type { RunOptions } from './run-recipe.ts';
 
@@ -21,11 +23,16 @@ export type WorkerMessage =
 
 /**
  * Trains a recipe in a thread of its own, so that progress, signals and other work go on meanwhile. An abort ends the run
- * after the current step. @throws TrainError with the thread's message.
+ * after the current step; a rank of a job says so at once, for its step may wait for a rank that is no more. @throws TrainError with the thread's message.
  */
 export function trainInWorker(run: WorkerRun, onEvent: OnTrainEvent, signal?: AbortSignal): Promise<TrainResult> {
   const worker = startWorker('train-worker', import.meta.url, run);
-  const stop = () => worker.postMessage('stop');
+  const rank = launchedRank() ?? Number.POSITIVE_INFINITY;
+  const stop = () => {
+    // two of the ranks, in case one is the dead one
+    if (rank < 2) writeSync(2, `rank ${rank}: told to end, as when another rank died; go on with --resume\n`);
+    worker.postMessage('stop');
+  };
   signal?.addEventListener('abort', stop, { once: true });
   return new Promise<TrainResult>((resolve, reject) => {
     worker.on('message', (message: WorkerMessage) => {

@@ -34,7 +34,7 @@ async function train(ranks: Pick<RunOptions, 'collective' | 'runtime'>): Promise
 async function failTogether(mpi: MpiCollective, error: unknown): Promise<never> {
   // what fails everywhere is said once, by rank 0
   if (mpi.rank > 0) await setTimeout(1000);
-  writeSync(2, `rank ${mpi.rank} of ${mpi.size}: ${describeError(error)}\n`);
+  if (!stop.signal.aborted) writeSync(2, `rank ${mpi.rank} of ${mpi.size}: ${describeError(error)}\n`);
   return mpi.abort(1);
 }
 

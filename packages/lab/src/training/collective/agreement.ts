@@ -58,10 +58,11 @@ export function arraysOfRoot(
 }
 
 /** @throws TrainError when ranks hold other bits: one of their machines computes wrongly. */
-export function assertSameOnAllRanks(collective: Collective, values: Float32Array, what: string): void {
+export function assertSameOnAllRanks(collective: Collective, arrays: readonly Float32Array[], what: string): void {
   if (collective.size === 1) return;
-  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  const sums = collective.allGather(new Uint8Array(createHash('sha256').update(bytes).digest()));
+  const hash = createHash('sha256');
+  for (const { buffer, byteOffset, byteLength } of arrays) hash.update(new Uint8Array(buffer, byteOffset, byteLength));
+  const sums = collective.allGather(new Uint8Array(hash.digest()));
   const length = sums.length / collective.size;
   const hex = (rank: number) => Buffer.from(sums.subarray(rank * length, (rank + 1) * length)).toString('hex');
   const other = Array.from({ length: collective.size }, (_, rank) => rank).find((rank) => hex(rank) !== hex(0));
