@@ -27,6 +27,11 @@ export class ItemsFailed extends Error {
   }
 }
 
+/** The command ran until it was told to stop, and ended well: exit code 0. */
+export class StoppedAsAsked extends Error {
+  override name = 'StoppedAsAsked';
+}
+
 /** A message on one line. */
 export function oneLine(text: string): string {
   return text.replace(/\s+/g, ' ').trim();

@@ -9,9 +9,10 @@ import { addEval } from './commands/eval.ts';
 import { addGenerate } from './commands/generate.ts';
 import { addInspect } from './commands/inspect.ts';
 import { addReconstruct } from './commands/reconstruct.ts';
+import { addServe } from './commands/serve.ts';
 import { addTrain } from './commands/train.ts';
 import type { Environment } from './environment.ts';
-import { exitCodes, ItemsFailed, oneLine, UsageError } from './errors.ts';
+import { exitCodes, ItemsFailed, oneLine, StoppedAsAsked, UsageError } from './errors.ts';
 
 function version(): string {
   const file = new URL('../package.json', import.meta.url);
@@ -34,6 +35,7 @@ function makeProgram(env: Environment): Command {
     });
   for (const add of [addGenerate, addEdit, addDescribe, addAsk, addReconstruct, addInspect, addTrain, addEval, addData])
     add(program, env);
+  addServe(program, env, version());
   return program;
 }
 
@@ -57,6 +59,7 @@ export async function run(args: readonly string[], env: Environment): Promise<nu
     await makeProgram(env).parseAsync(args, { from: 'user' });
     return env.signal.aborted ? exitCodes.interrupted : exitCodes.done;
   } catch (error) {
+    if (error instanceof StoppedAsAsked) return exitCodes.done;
     if (env.signal.aborted) return fail('interrupted', exitCodes.interrupted);
     // bare `unif2ace`: the help has been written
     if (error instanceof CommanderError && error.code === 'commander.help') return exitCodes.usage;

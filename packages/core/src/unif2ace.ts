@@ -45,6 +45,8 @@ export interface GenerateStep {
   steps: number;
   /** Codes so far of each image, `codeGroups` a position; −1 where still masked. */
   tokens: readonly Int32Array[];
+  /** The same with what the model takes the masked ones for: what a preview shows. */
+  guesses: readonly Int32Array[];
 }
 
 export interface AnswerOptions extends DecodingOptions {
@@ -241,7 +243,7 @@ export class UniF2ace {
     for await (const step of sampleMaskgit(start, this.#layout.codes, network, philoxDraws(randoms, codes), options)) {
       signal?.throwIfAborted();
       last = step.sampled;
-      yield { step: step.step + 1, steps: options.steps, tokens: step.tokens };
+      yield { step: step.step + 1, steps: options.steps, tokens: step.tokens, guesses: step.sampled };
     }
     return last;
   }

@@ -14,6 +14,11 @@ export interface DecodeOptions {
   name?: string;
 }
 
+export interface ReducedImage extends PixelImage {
+  /** Size of the whole picture. */
+  readonly upright: { readonly width: number; readonly height: number };
+}
+
 const supported = 'a JPEG, PNG, WebP, GIF, TIFF or AVIF picture';
 
 /**
@@ -24,6 +29,27 @@ const supported = 'a JPEG, PNG, WebP, GIF, TIFF or AVIF picture';
  *   is animated, or is larger than the limits. Vector files are refused: they are programs, not photos.
  */
 export async function decodeImage(input: string | Uint8Array, options: DecodeOptions = {}): Promise<PixelImage> {
+  const { width, height, data } = await decode(input, options, null);
+  return { width, height, data };
+}
+
+/**
+ * The same, a larger picture reduced to a longer side of `longestSide` pixels while it is decoded, off the caller's thread.
+ * @throws ImageError as {@link decodeImage}.
+ */
+export function decodeReduced(
+  input: string | Uint8Array,
+  longestSide: number,
+  options: DecodeOptions = {},
+): Promise<ReducedImage> {
+  return decode(input, options, longestSide);
+}
+
+async function decode(
+  input: string | Uint8Array,
+  options: DecodeOptions,
+  longestSide: number | null,
+): Promise<ReducedImage> {
   const { maxPixels = 24e6, maxBytes = 64 * 2 ** 20, background = [128, 128, 128] } = options;
   const name = options.name ?? (typeof input === 'string' ? input : 'image');
   const bytes = typeof input === 'string' ? await readBounded(input, name, maxBytes) : input;
@@ -45,13 +71,19 @@ export async function decodeImage(input: string | Uint8Array, options: DecodeOpt
   }
   try {
     const [r, g, b] = background;
-    const { data, info } = await sharp(bytes, { failOn: 'error', limitInputPixels: maxPixels, sequentialRead: true })
-      .autoOrient()
+    const whole = sharp(bytes, { failOn: 'error', limitInputPixels: maxPixels, sequentialRead: true }).autoOrient();
+    const reduced =
+      longestSide === null
+        ? whole
+        : whole.resize({ width: longestSide, height: longestSide, fit: 'inside', withoutEnlargement: true });
+    const { data, info } = await reduced
       .flatten({ background: { r, g, b } })
       .toColourspace('srgb')
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true });
-    return pixelImage(info.width, info.height, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    const image = pixelImage(info.width, info.height, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    const turned = (metadata.orientation ?? 1) > 4;
+    return { ...image, upright: turned ? { width: height, height: width } : { width, height } };
   } catch (error) {
     throw damaged(name, format.name, error);
   }

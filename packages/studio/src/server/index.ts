@@ -1,5 +1,10 @@
+export type { Engine, EngineInfo } from './engine.ts';
+export { EngineRefusal } from './engine.ts';
+export { LocalEngine } from './local-engine.ts';
 export * from './schemas/chat.ts';
 export * from './schemas/common.ts';
 export * from './schemas/faces.ts';
 export * from './schemas/images.ts';
 export * from './schemas/service.ts';
+export { type RunningServer, ServeError, type ServerOptions, startServer } from './server.ts';
+export { ThreadedEngine } from './threaded-engine.ts';
