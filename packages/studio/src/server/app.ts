@@ -7,7 +7,7 @@ import { chatCompletions } from './routes/chat.ts';
 import { faces } from './routes/faces.ts';
 import { edits, generations } from './routes/images.ts';
 import { cancelJob, health, job, model, models, ready } from './routes/service.ts';
-import type { Service } from './service.ts';
+import type { Client, Service } from './service.ts';
 import type { StaticFiles } from './static-files.ts';
 
 export interface AppOptions {
@@ -20,14 +20,16 @@ export interface AppOptions {
   requestsPerMinute?: number | null;
   page: StaticFiles;
   /** Address of a client, for the rate limit. */
-  clientOf(context: Context): string;
+  addressOf(context: Context): string;
+  /** Ends a client's connection. */
+  cut(context: Context): void;
 }
 
 type Handler = (context: Context) => Response | Promise<Response>;
 
 /** The HTTP application; it can be called without a socket. */
 export function createApp(service: Service, options: AppOptions): Hono {
-  const { apiKey = null, loopbackOnly, requestsPerMinute = null, page, clientOf } = options;
+  const { apiKey = null, loopbackOnly, requestsPerMinute = null, page, addressOf, cut } = options;
   const app = new Hono({ strict: true });
   const document = apiDocument(options.version);
   /** Methods by path, for what is known but not offered. */
@@ -58,7 +60,7 @@ export function createApp(service: Service, options: AppOptions): Hono {
   if (requestsPerMinute !== null) {
     const limiter = new RateLimiter(requestsPerMinute);
     app.use('/v1/*', async (context, next) => {
-      if (context.req.method === 'POST') limiter.take(clientOf(context));
+      if (context.req.method === 'POST') limiter.take(addressOf(context));
       await next();
     });
   }
@@ -71,10 +73,10 @@ export function createApp(service: Service, options: AppOptions): Hono {
       return handler(context);
     });
   };
-  const post = ({ path }: { path: string }, handler: (service: Service, request: Request) => Promise<Response>) =>
+  const post = ({ path }: { path: string }, handler: (service: Service, client: Client) => Promise<Response>) =>
     add('post', path, (context) => {
       if (service.queue.stopping) throw stopping();
-      return handler(service, context.req.raw);
+      return handler(service, { request: context.req.raw, cut: () => cut(context) });
     });
   const byId = ({ method, path }: { method: string; path: string }, handler: (s: Service, id: string) => Response) =>
     add(method, path, (context) => handler(service, context.req.param('id')!));

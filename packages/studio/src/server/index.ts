@@ -6,5 +6,5 @@ export * from './schemas/common.ts';
 export * from './schemas/faces.ts';
 export * from './schemas/images.ts';
 export * from './schemas/service.ts';
-export { type RunningServer, ServeError, type ServerOptions, startServer } from './server.ts';
+export { makeApp, type RunningServer, ServeError, type ServerOptions, startServer } from './server.ts';
 export { ThreadedEngine } from './threaded-engine.ts';

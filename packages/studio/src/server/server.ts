@@ -1,8 +1,8 @@
-import { createServer, type Server, STATUS_CODES } from 'node:http';
+import { createServer, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { getRequestListener } from '@hono/node-server';
-import type { Context } from 'hono';
+import type { Context, Hono } from 'hono';
 import type { Logger } from 'pino';
 import { createApp } from './app.ts';
 import type { Engine } from './engine.ts';
@@ -49,16 +49,24 @@ export class ServeError extends Error {
 
 const builtPage = fileURLToPath(new URL('../../dist/page', import.meta.url));
 const maxConnections = 4096;
+const defaultHost = '127.0.0.1';
+
+/** The application without a socket: `app.fetch` answers requests. */
+export async function makeApp(options: ServerOptions): Promise<{ app: Hono; service: Service; page: StaticFiles }> {
+  const { engine, version, host = defaultHost, apiKey = null, pageFolder = builtPage } = options;
+  const loopbackOnly = loopbackHosts.includes(host);
+  const { requestsPerMinute = loopbackOnly ? null : 120 } = options;
+  const service = new Service(engine, options);
+  const page = await StaticFiles.open(pageFolder);
+  const app = createApp(service, { version, apiKey, loopbackOnly, requestsPerMinute, page, addressOf, cut });
+  return { app, service, page };
+}
 
 /** Starts the server. @throws ServeError when the address cannot be had. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { engine, log, version, host = '127.0.0.1', port = 7860, apiKey = null, ...rest } = options;
-  const { headMs = 10_000, requestMs = 60_000, drainMs = 30_000, pageFolder = builtPage } = rest;
-  const loopbackOnly = loopbackHosts.includes(host);
-  const { requestsPerMinute = loopbackOnly ? null : 120 } = rest;
-  const service = new Service(engine, options);
-  const page = await StaticFiles.open(pageFolder);
-  const app = createApp(service, { version, apiKey, loopbackOnly, requestsPerMinute, page, clientOf });
+  const { engine, log, host = defaultHost, port = 7860 } = options;
+  const { headMs = 10_000, requestMs = 60_000, drainMs = 30_000 } = options;
+  const { app, service, page } = await makeApp(options);
   const listener = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,
     errorHandler: () =>
@@ -78,7 +86,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   return {
     url: `http://${shown}:${address.port}/`,
     port: address.port,
-    isLoopback: loopbackOnly,
+    isLoopback: loopbackHosts.includes(host),
     hasPage: page.size > 0,
     close: () => {
       closing ??= (async () => {
@@ -112,9 +120,18 @@ function listen(server: Server, host: string, port: number): Promise<void> {
   });
 }
 
-function clientOf(context: Context): string {
-  const { incoming } = context.env as { incoming?: { socket: Socket } };
-  return incoming?.socket.remoteAddress ?? 'local';
+/** Absent where there is no socket. */
+interface Connection {
+  incoming?: { socket: Socket };
+  outgoing?: ServerResponse;
+}
+
+function addressOf(context: Context): string {
+  return (context.env as Connection).incoming?.socket.remoteAddress ?? 'local';
+}
+
+function cut(context: Context): void {
+  (context.env as Connection).outgoing?.destroy();
 }
 
 /** What is no HTTP, or comes too slowly, gets an answer in the API's form where one can still be sent. */

@@ -17,6 +17,13 @@ export interface ServiceOptions extends EventStreamOptions {
   uploadBytes?: number;
 }
 
+/** Who asks. */
+export interface Client {
+  request: Request;
+  /** Ends the connection. */
+  cut(): void;
+}
+
 /** What the routes share: the model behind its queue, figures, bounds. */
 export class Service {
   readonly engine: Engine;
@@ -95,8 +102,11 @@ export class Service {
     });
   }
 
-  openStream(): EventStream {
-    return new EventStream(this.#streams);
+  /** @param cut ends the connection of a client that reads too slowly. */
+  openStream({ cut }: Client): EventStream {
+    const stream = new EventStream(this.#streams);
+    stream.signal.addEventListener('abort', cut, { once: true });
+    return stream;
   }
 }
 

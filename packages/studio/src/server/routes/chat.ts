@@ -5,7 +5,7 @@ import type { AskRequest, TextWatch } from '../engine.ts';
 import { invalid, parse } from '../errors.ts';
 import { dataUrlBytes, decodePhoto } from '../pictures.ts';
 import { type ChatChunk, type ChatMessage, ChatRequest, type ChatResponse } from '../schemas/chat.ts';
-import type { Service } from '../service.ts';
+import type { Client, Service } from '../service.ts';
 
 /** A conversation that has been read and checked. */
 interface Question {
@@ -15,13 +15,13 @@ interface Question {
   promptTokens: number;
 }
 
-export async function chatCompletions(service: Service, request: Request): Promise<Response> {
+export async function chatCompletions(service: Service, client: Client): Promise<Response> {
   const question = await service.budget.hold(async (take) => {
-    const body = parse(ChatRequest, await readJson(request, take));
+    const body = parse(ChatRequest, await readJson(client.request, take));
     service.requireModel(body.model);
     return read(service, body);
   });
-  return answer(service, request, question);
+  return answer(service, client, question);
 }
 
 function textOf(message: ChatMessage): string {
@@ -67,7 +67,7 @@ async function read(service: Service, body: ChatRequest): Promise<Question> {
   return { ask, stream: body.stream ?? false, includeUsage: body.stream_options?.include_usage ?? false, promptTokens };
 }
 
-async function answer(service: Service, request: Request, question: Question): Promise<Response> {
+async function answer(service: Service, client: Client, question: Question): Promise<Response> {
   const { ask, promptTokens } = question;
   const { engine, metrics } = service;
   service.notePrompt('ask', ask.question);
@@ -93,7 +93,7 @@ async function answer(service: Service, request: Request, question: Question): P
     const job = service.queue.submit(
       'ask',
       run(() => {}),
-      { signal: request.signal },
+      { signal: client.request.signal },
     );
     const { text, finish, usage } = await job.result;
     const message = { role: 'assistant', content: text, refusal: null } as const;
@@ -106,7 +106,7 @@ async function answer(service: Service, request: Request, question: Question): P
     return Response.json(body, { headers: { 'x-unif2ace-job': job.id } });
   }
 
-  const stream = service.openStream();
+  const stream = service.openStream(client);
   const choice = { index: 0, logprobs: null } as const;
   const send = (choices: ChatChunk['choices'], usage?: ChatChunk['usage']) => {
     const chunk: ChatChunk = {
@@ -123,7 +123,7 @@ async function answer(service: Service, request: Request, question: Question): P
     'ask',
     run((content) => say({ content })),
     {
-      signal: AbortSignal.any([stream.signal, request.signal]),
+      signal: AbortSignal.any([stream.signal, client.request.signal]),
       onPosition: (position) => stream.comment(`queued ${position}`, 'queued'),
     },
   );

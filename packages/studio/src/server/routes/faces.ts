@@ -4,9 +4,9 @@ import type { FacesRequest as EngineRequest } from '../engine.ts';
 import { parse } from '../errors.ts';
 import { dataUrlBytes, decodePhoto } from '../pictures.ts';
 import { FacesRequest, type FacesResponse } from '../schemas/faces.ts';
-import type { Service } from '../service.ts';
+import type { Client, Service } from '../service.ts';
 
-export async function faces(service: Service, request: Request): Promise<Response> {
+export async function faces(service: Service, { request }: Client): Promise<Response> {
   const { ask, upright } = await service.budget.hold(async (take) => {
     const body = parse(FacesRequest, await readJson(request, take));
     const decoded = await decodePhoto(service.decoding, dataUrlBytes(body.image, 'image'), 'image');

@@ -10,7 +10,7 @@ import {
   type ImagesResponse,
   regionOf,
 } from '../schemas/images.ts';
-import type { Service } from '../service.ts';
+import type { Client, Service } from '../service.ts';
 
 /** A request that has been read and checked. */
 interface PictureOrder {
@@ -22,20 +22,20 @@ interface PictureOrder {
   promptTokens: number;
 }
 
-export async function generations(service: Service, request: Request): Promise<Response> {
+export async function generations(service: Service, client: Client): Promise<Response> {
   const order = await service.budget.hold(async (take): Promise<PictureOrder> => {
-    const body = parse(GenerationRequest, await readJson(request, take));
+    const body = parse(GenerationRequest, await readJson(client.request, take));
     service.requireModel(body.model);
     const sampling = samplingOf(service, body);
     const run = (watch: StepWatch) => service.engine.generate(sampling, watch);
     return { kind: 'generate', sampling, stream: body.stream ?? false, run, ...promptNotes(service, sampling.prompt) };
   });
-  return answer(service, request, order);
+  return answer(service, client, order);
 }
 
-export async function edits(service: Service, request: Request): Promise<Response> {
+export async function edits(service: Service, client: Client): Promise<Response> {
   const order = await service.budget.hold(async (take): Promise<PictureOrder> => {
-    const { fields, files } = await readForm(request, take);
+    const { fields, files } = await readForm(client.request, take);
     const { image, 'image[]': listed, mask, ...others } = files;
     const unknown = Object.keys(others)[0];
     if (unknown !== undefined) throw invalid(unknown.slice(0, 40), 'expected the files image and mask, got another');
@@ -52,7 +52,7 @@ export async function edits(service: Service, request: Request): Promise<Respons
     const run = (watch: StepWatch) => service.engine.edit(edit, watch);
     return { kind: 'edit', sampling, stream: body.stream ?? false, run, ...promptNotes(service, sampling.prompt) };
   });
-  return answer(service, request, order);
+  return answer(service, client, order);
 }
 
 function samplingOf(service: Service, body: GenerationRequest | EditFields): SamplingRequest {
@@ -101,7 +101,7 @@ function withoutSize({ width, height, data }: EditRequest['photo']): EditRequest
 const base64 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
 
-async function answer(service: Service, request: Request, order: PictureOrder): Promise<Response> {
+async function answer(service: Service, client: Client, order: PictureOrder): Promise<Response> {
   const { sampling, kind, promptTokens } = order;
   const { info } = service.engine;
   const startMs = performance.now();
@@ -148,7 +148,7 @@ async function answer(service: Service, request: Request, order: PictureOrder): 
     const job = service.queue.submit(
       kind,
       run(() => {}),
-      { signal: request.signal },
+      { signal: client.request.signal },
     );
     const images = await job.result;
     const data = images.map((bytes) => ({ b64_json: base64(bytes) }));
@@ -157,7 +157,7 @@ async function answer(service: Service, request: Request, order: PictureOrder): 
   }
 
   const prefix = kind === 'generate' ? 'image_generation' : 'image_edit';
-  const stream = service.openStream();
+  const stream = service.openStream(client);
   const send = (event: ImageStreamEvent, key: string | null = null) => stream.send(event.type, event, key);
   const previews = new Map<number, number>();
   const onStep = ({ step, steps, images }: EngineStep, job: string) => {
@@ -172,7 +172,7 @@ async function answer(service: Service, request: Request, order: PictureOrder): 
     }
   };
   const job = service.queue.submit(kind, run(onStep), {
-    signal: AbortSignal.any([stream.signal, request.signal]),
+    signal: AbortSignal.any([stream.signal, client.request.signal]),
     onPosition: (position, job) => send({ type: 'unif2ace.queued', job, position }, 'queued'),
   });
   return service.stream(
