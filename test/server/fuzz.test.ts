@@ -90,6 +90,7 @@ const hostile = fc.oneof(
 function valuesOf(schema: JsonSchema, name = ''): fc.Arbitrary<unknown> {
   if (schema.$ref) return valuesOf(description.components.schemas[schema.$ref.split('/').at(-1)!]!, name);
   if (name === 'url' || (name === 'image' && schema.type === 'string')) return addresses;
+  if (name === 'model') return fc.constantFrom('held', 'held', 'held', null, 'other');
   const branches = schema.anyOf ?? schema.oneOf;
   if (branches) return fc.oneof(...branches.map((branch) => valuesOf(branch, name)));
   if (schema.enum) return fc.constantFrom(...schema.enum);
@@ -134,19 +135,35 @@ function withPlace(value: unknown, [key, ...rest]: string[], part: unknown): unk
   return copy;
 }
 
+const question = [
+  {
+    role: 'user',
+    content: [
+      { type: 'image_url', image_url: { url } },
+      { type: 'text', text: 'Is it?' },
+    ],
+  },
+];
 /** Values of a schema with up to two parts replaced and perhaps an unknown field. */
 function requestsOf(schema: JsonSchema): fc.Arbitrary<unknown> {
+  const properties = schema.properties ?? description.components.schemas[schema.$ref!.split('/').at(-1)!]!.properties!;
+  const given = {
+    ...('messages' in properties && { messages: question }),
+    ...('image' in properties && { image: url }),
+    ...('region' in properties && { region: 'hair', mask: undefined }),
+  };
   const harm = fc.record({ at: fc.nat(1000), part: hostile });
+  const harms = fc.oneof(fc.constant([]), fc.array(harm, { minLength: 1, maxLength: 2 }));
   return fc
-    .tuple(valuesOf(schema), fc.array(harm, { maxLength: 2 }), fc.option(fc.string({ maxLength: 8 }), { freq: 4 }))
-    .map(([value, harms, unknown]) => {
-      let out = value;
+    .tuple(valuesOf(schema), fc.boolean(), harms, fc.constantFrom(null, null, null, 'x', '__proto__', 'guidanc'))
+    .map(([value, isWhole, harms, unknown]) => {
+      let out = isWhole ? { ...(value as object), ...given } : value;
       for (const { at, part } of harms) {
         const places = placesIn(out);
         out = withPlace(out, places[at % places.length]!, part);
       }
-      const extends_ = unknown !== null && typeof out === 'object' && out !== null && !Array.isArray(out);
-      return extends_ ? { ...out, [unknown]: 1 } : out;
+      const takesMore = unknown !== null && typeof out === 'object' && out !== null && !Array.isArray(out);
+      return takesMore ? { ...out, [unknown]: 1 } : out;
     });
 }
 
@@ -176,6 +193,7 @@ const sendJson = (app: Hono, path: string, body: unknown) =>
 function sendForm(app: Hono, fields: unknown): Promise<Response> | Response {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields ?? {})) {
+    if (value === undefined) continue;
     const asFile = name === 'image' || name === 'mask';
     if (asFile) form.append(name, value === url ? new Blob([png as BlobPart]) : new Blob([String(value)]), 'a.png');
     else form.append(name, typeof value === 'string' ? value : JSON.stringify(value));
@@ -248,11 +266,11 @@ describe('every field of every route', () => {
     const { app } = real;
     const small = (path: string) =>
       requestsOf(bodyOf(path)).map((body) => {
-        const bounded = { ...(body as Record<string, unknown>) };
+        const { model: _, ...bounded } = { ...(body as Record<string, unknown>) };
         // time, not validity: these may take any value within their bounds
         if (typeof bounded.steps === 'number' && bounded.steps > 3) bounded.steps = 3;
         if (typeof bounded.n === 'number' && bounded.n > 2) bounded.n = 2;
-        if (bounded.size !== undefined) bounded.size = 'auto';
+        if ('size' in bounded) bounded.size = 'auto';
         return path === '/v1/images/generations' ? { steps: 1, ...bounded } : { ...bounded, face: 'aligned' };
       });
     await fuzz(small('/v1/images/generations'), 120, (body) => sendJson(app, '/v1/images/generations', body));
