@@ -18,16 +18,21 @@ describe('progress', () => {
     learningRate: 1e-3,
     gradNorm: 1,
     memoryBytes: 1e9,
+    flopsPerSecond: 5e10,
+    peakShare: 0.337,
     metrics: { t2i: 0.5 },
     tokensPerSecond: 20412.7,
     etaSeconds: 200,
   };
 
-  it('names stage, step, loss, throughput, time left and metrics', () => {
+  it('names stage, step, loss, throughput, share of the peak, memory, time left and metrics', () => {
     expect(progressText(progress)).toBe(
-      'backbone 1,200/3,000 · loss 1.235 · 20,413 tokens/s · 3 min 20 s left · t2i 0.5',
+      'backbone 1,200/3,000 · loss 1.235 · 20,413 tokens/s · 34 % of peak · 954 MiB · 3 min 20 s left · t2i 0.5',
     );
-    expect(progressText({ ...progress, tokensPerSecond: 0, etaSeconds: Number.NaN })).toContain('loss 1.235 · – left');
+    const { peakShare: _, ...unknown } = progress;
+    expect(progressText({ ...unknown, tokensPerSecond: 0, etaSeconds: Number.NaN })).toContain(
+      'loss 1.235 · 954 MiB · – left',
+    );
   });
 
   it.each([

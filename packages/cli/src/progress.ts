@@ -63,13 +63,15 @@ export function short(value: number): string {
   return size >= 1000 ? Math.round(value).toLocaleString('en-US') : String(Number(value.toPrecision(4)));
 }
 
-/** Stage, step, loss, tokens per second, time left, metrics. */
+/** Stage, step, loss, tokens per second, share of the machine's peak, memory, time left, metrics. */
 export function progressText(progress: TrainProgress): string {
-  const { stage, step, steps, loss, metrics, tokensPerSecond, etaSeconds } = progress;
+  const { stage, step, steps, loss, metrics, tokensPerSecond, peakShare, memoryBytes, etaSeconds } = progress;
   const parts = [
     `${stage} ${step.toLocaleString('en-US')}/${steps.toLocaleString('en-US')}`,
     `loss ${short(loss)}`,
     ...(tokensPerSecond > 0 ? [`${short(Math.round(tokensPerSecond))} tokens/s`] : []),
+    ...(peakShare === undefined ? [] : [`${Math.round(100 * peakShare)} % of peak`]),
+    `${Math.round(memoryBytes / 2 ** 20).toLocaleString('en-US')} MiB`,
     `${duration(etaSeconds)} left`,
     ...Object.entries(metrics).map(([name, value]) => `${name} ${short(value)}`),
   ];

@@ -3,6 +3,7 @@ export * from './backbone/experts/feed-forward.ts';
 export * from './backbone/experts/moe-plus-plus.ts';
 export * from './backbone/experts/resampler.ts';
 export * from './backbone/experts/router.ts';
+export * from './backbone/experts/routing-figures.ts';
 export * from './backbone/experts/sequence-moe.ts';
 export * from './backbone/experts/token-moe.ts';
 export * from './backbone/linear.ts';

@@ -5,6 +5,7 @@ export { checkGradients, type GradientCheck, weightedSum } from './naive/gradien
 export { type EncodedModel, encodeModel } from './onnx/encode.ts';
 export { type BuildOptions, buildModel } from './onnx/lower.ts';
 export * from './onnx/model.ts';
+export { ProtobufWriter } from './onnx/protobuf.ts';
 export * from './ops/activation.ts';
 export * from './ops/attention.ts';
 export * from './ops/conv.ts';

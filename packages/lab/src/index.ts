@@ -96,6 +96,7 @@ export type { Collective } from './training/collective/collective.ts';
 export { launchedRank } from './training/collective/launch.ts';
 export * from './training/events.ts';
 export * from './training/lr-schedule.ts';
+export { measurePeakFlops } from './training/monitor/machine-peak.ts';
 export * from './training/recipe.ts';
 export * from './training/run-recipe.ts';
 export * from './training/train-graph.ts';

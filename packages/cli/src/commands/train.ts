@@ -16,6 +16,7 @@ const Options = z.object({
   resume: z.boolean().default(false),
   out: pathOption.optional(),
   data: pathOption.optional(),
+  tensorboard: z.boolean().default(false),
 });
 
 export function addTrain(program: Command, env: Environment): void {
@@ -25,7 +26,8 @@ export function addTrain(program: Command, env: Environment): void {
     .argument('<recipe>', 'name of a recipe, for example pico')
     .option('--resume', 'keep the stages that are finished')
     .option('--out <folder>', 'folder of the model (default: out/<recipe>)')
-    .option(...dataOption);
+    .option(...dataOption)
+    .option('--tensorboard', 'write event files for TensorBoard beside metrics.jsonl');
   addJsonOption(command).action((name: string, raw: Record<string, unknown>) => train(env, name, raw));
 }
 
@@ -54,7 +56,9 @@ class TrainReport {
       this.stages[event.stage] = { steps: event.step, loss: event.loss, metrics: event.metrics };
       if (event.step === event.steps) this.#finish(event.stage);
     } else if (event.kind === 'stage') this.#status.log(event.detail ? `${event.name}: ${event.detail}` : event.name);
-    else this.#status.log(event.text);
+    else if (event.kind === 'log') this.#status.log(event.text);
+    else if (event.kind === 'alarm') this.#status.log(`${event.raised ? 'ALARM' : 'all clear'}: ${event.text}`);
+    else if (event.kind === 'samples') this.#status.log(`${event.stage}: samples in ${event.file}`);
   };
 
   #finish(stage: string): void {
@@ -72,7 +76,10 @@ async function train(env: Environment, name: string, raw: Record<string, unknown
   const startMs = performance.now();
   const status = new StatusLine(env.stderr);
   const report = new TrainReport(status);
-  const run = { recipeUrl: recipe, options: { out, dataFolder: data, resume: options.resume } };
+  const run = {
+    recipeUrl: recipe,
+    options: { out, dataFolder: data, resume: options.resume, tensorboard: options.tensorboard },
+  };
   const { recipeKind, scores } = await trainInWorker(run, report.onEvent, env.signal).finally(() => status.clear());
   const seconds = Math.round((performance.now() - startMs) / 1000);
   // of the ranks of a job the first reports

@@ -46,6 +46,8 @@ export interface LayerRouting {
   scores: Tensor;
   routing: Routing;
   balance: Tensor;
+  /** Weight of each routed row [T]; none: all alike. */
+  rowWeights_T?: Tensor;
 }
 
 export interface UnifiedOutputs {
@@ -131,7 +133,14 @@ function tokenLevel(
     mode: inputs.mode ?? 'sparse',
     ...(inputs.rowWeights_T && { rowWeights_T: inputs.rowWeights_T }),
   });
-  routings.push({ level: 'token', layer, scores: routed.scores_TE, routing: routed.routing, balance: routed.balance });
+  routings.push({
+    level: 'token',
+    layer,
+    scores: routed.scores_TE,
+    routing: routed.routing,
+    balance: routed.balance,
+    ...(inputs.rowWeights_T && { rowWeights_T: inputs.rowWeights_T }),
+  });
   return routed.y_BLD;
 }
 

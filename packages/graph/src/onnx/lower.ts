@@ -1,5 +1,6 @@
 import { type DType, ShapeError } from '../shape.ts';
 import { type ConstantData, type Node, type Tensor, topologicalOrder } from '../tensor.ts';
+import { FlopCounter } from './flops.ts';
 import type { OnnxModel, OnnxNode, OnnxTensor, OnnxValueInfo } from './model.ts';
 
 const opset = 20;
@@ -28,6 +29,7 @@ class ModelBuilder {
   readonly #inputs = new Map<string, OnnxValueInfo>();
   readonly #initializers = new Map<string, OnnxTensor>();
   readonly #constants = new Map<string, string>();
+  readonly #flops = new FlopCounter();
   readonly #objects = new WeakMap<object, number>();
   #objectCount = 0;
   #nodes: OnnxNode[] = [];
@@ -109,6 +111,7 @@ class ModelBuilder {
       this.#bind(node, known);
       return;
     }
+    this.#flops.add(node);
     const serial = this.#nodes.length;
     const names = node.outputs.map((_, index) => (node.outputs.length === 1 ? `/v${serial}` : `/v${serial}_${index}`));
     this.#seen.set(key, names);
@@ -153,6 +156,7 @@ class ModelBuilder {
       outputs: infos,
       initializers: [...this.#initializers.values()],
       nodes,
+      flops: this.#flops.total,
       ...(this.#options.metadata && { metadata: this.#options.metadata }),
     };
   }

@@ -43,6 +43,8 @@ export interface OnnxModel {
   readonly outputs: readonly OnnxValueInfo[];
   readonly initializers: readonly OnnxTensor[];
   readonly nodes: readonly OnnxNode[];
+  /** Multiplications and additions of its matrix products and convolutions in one run; run-time rows count at their mean. */
+  readonly flops?: number;
   readonly metadata?: Readonly<Record<string, string>>;
 }
 

@@ -1,4 +1,4 @@
-/** Appends protobuf fields to a growing buffer: just what an ONNX file needs. */
+/** Appends protobuf fields to a growing buffer: just what ONNX files and TensorBoard's events need. */
 export class ProtobufWriter {
   #bytes = new Uint8Array(1024);
   #length = 0;
@@ -31,6 +31,13 @@ export class ProtobufWriter {
     this.#reserve(4);
     new DataView(this.#bytes.buffer).setFloat32(this.#length, value, true);
     this.#length += 4;
+  }
+
+  double(field: number, value: number): void {
+    this.#varint((field << 3) | 1);
+    this.#reserve(8);
+    new DataView(this.#bytes.buffer).setFloat64(this.#length, value, true);
+    this.#length += 8;
   }
 
   bytes(field: number, value: Uint8Array): void {

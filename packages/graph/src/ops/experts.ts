@@ -1,6 +1,6 @@
 import { formatShape, ShapeError } from '../shape.ts';
-import { int64s, scalar, type Tensor, withGradient, withGradients } from '../tensor.ts';
-import { add, cast, div, equal, maximum, mul, sub, where } from './elementwise.ts';
+import { constant, int64s, scalar, type Tensor, withGradient, withGradients } from '../tensor.ts';
+import { add, cast, div, equal, log, maximum, mul, sub, where } from './elementwise.ts';
 import { arange, gather, gatherElements, scatterElements, topK } from './indexing.ts';
 import { broadcastTo, concat, reshape, slice, splitDynamic, transpose } from './layout.ts';
 import { argMax, cumSum, reduceSum } from './reduce.ts';
@@ -110,6 +110,27 @@ export function denseExperts(
     y_TD = y_TD ? add(y_TD, part_TD) : part_TD;
   }
   return y_TD!;
+}
+
+/**
+ * How often each expert is chosen, as a multiple of its fair share K/E: [E], 1 everywhere at perfect balance.
+ * @param weights_T weight of each row [T]; 0 leaves a padding row out.
+ */
+export function expertLoad(routing: Routing, experts: number, weights_T: Tensor | null = null): Tensor {
+  const [tokens, k] = [routing.indices_TK.dim(0), routing.indices_TK.dim(1)];
+  const chosen_TE = cast(assignments(routing, experts), 'float32');
+  const counted_TE = weights_T ? mul(chosen_TE, reshape(weights_T, [tokens, 1])) : chosen_TE;
+  const total = weights_T ? maximum(reduceSum(weights_T, 0, true), 1e-20) : scalar(tokens);
+  return div(reduceSum(counted_TE, 0), mul(total, k / experts));
+}
+
+/** Mean over rows of the entropy of the router's scores over its log E: [1], 0 where one expert has all, 1 where all are alike. */
+export function routerEntropy(scores_TE: Tensor, weights_T: Tensor | null = null): Tensor {
+  const [tokens, experts] = [scores_TE.dim(0), scores_TE.dim(1)];
+  const entropy_T = reduceSum(mul(scores_TE, log(maximum(scores_TE, 1e-20))), 1);
+  const weights = weights_T ?? constant(new Float32Array(tokens).fill(1), [tokens]);
+  const total = maximum(reduceSum(weights, 0, true), 1e-20);
+  return div(reduceSum(mul(entropy_T, weights), 0, true), mul(total, -Math.log(Math.max(2, experts))));
 }
 
 export interface BalanceOptions {

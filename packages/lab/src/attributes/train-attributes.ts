@@ -14,6 +14,7 @@ import { type OnTrainEvent, TrainError } from '../training/events.ts';
 import { facePixels } from '../training/face-batches.ts';
 import { exampleRandom, FaceOrder } from '../training/face-order.ts';
 import { type LoopSettings, trainLoop } from '../training/loop.ts';
+import { monitored } from '../training/monitor/run-monitor.ts';
 import type { RunOptions } from '../training/run-recipe.ts';
 import { partOf } from '../training/stage.ts';
 import { TrainGraph } from '../training/train-graph.ts';
@@ -43,6 +44,10 @@ const evaluationBatch = 64;
  * writes the classifier to `out`. @throws DataError, TrainError
  */
 export async function trainAttributes(recipe: AttributeRecipe, options: RunOptions): Promise<AttributeScore> {
+  return monitored({ ...options, folder: options.out }, (onEvent) => trainAndScore(recipe, { ...options, onEvent }));
+}
+
+async function trainAndScore(recipe: AttributeRecipe, options: RunOptions): Promise<AttributeScore> {
   const { config, augmentation } = recipe;
   const runtime = options.runtime ?? directRuntime();
   const { collective = single } = options;
@@ -73,6 +78,7 @@ export async function trainAttributes(recipe: AttributeRecipe, options: RunOptio
     stage: 'attributes',
     onEvent,
     collective,
+    ...(options.peakFlopsPerSecond && { peakFlopsPerSecond: options.peakFlopsPerSecond }),
     ...(options.signal && { signal: options.signal }),
     graph,
     settings: training,

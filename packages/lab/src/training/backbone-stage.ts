@@ -1,9 +1,19 @@
-import { imageTokens, type LossGraph, type ModelConfig, mmuLoss, type TextTokenizer, t2iLoss } from '@unif2ace/core';
+import {
+  imageTokens,
+  type LossGraph,
+  type ModelConfig,
+  mmuLoss,
+  routingFigures,
+  type TextTokenizer,
+  t2iLoss,
+} from '@unif2ace/core';
 import { add, FlatState, mul, ParamScope, type Runtime, type Tensor } from '@unif2ace/graph';
 import type { Attributes } from '../data/grammar/attributes.ts';
 import type { EncodedFaces } from './encode-faces.ts';
 import { TrainError } from './events.ts';
 import { trainLoop } from './loop.ts';
+import { RoutingMonitor, type RoutingSource } from './monitor/routing-monitor.ts';
+import { Samples } from './monitor/samples.ts';
 import type { ModelStage } from './recipe.ts';
 import { answerSlots, SequenceBatches } from './sequence-batches.ts';
 import { loopContext, namedParameters, partOf, type StageContext } from './stage.ts';
@@ -53,7 +63,27 @@ export async function trainBackbone(
     text: `${(state.parameterCount / 1e6).toFixed(2)} M parameters in ${own ? `the experts of ${only}` : 'backbone and experts'}`,
   });
   const frozen = new Map([...(before ?? [])].filter(([name]) => !trained.has(name)));
-  const graph = await TrainGraph.compile(loss, metrics, root, state, { runtime, frozen });
+  const { sources, outputs: routed } = routingOf({ t2i: t2i || undefined, mmu: mmu || undefined });
+  const graph = await TrainGraph.compile(loss, { ...metrics, ...routed }, root, state, { runtime, frozen });
+  const monitor = context.recipe.monitor ?? {};
+  const routing = new RoutingMonitor(sources, {
+    stage: stage.name,
+    onEvent: context.onEvent,
+    ...(monitor.routing && { settings: monitor.routing }),
+  });
+  const samples =
+    context.collective.rank === 0 &&
+    monitor.samples !== false &&
+    new Samples(monitor.samples ?? {}, {
+      stage: stage.name,
+      folder: context.out,
+      config,
+      tokenizer,
+      fixed: new Map([...context.weights, ...frozen]),
+      validation: context.validation,
+      runtime,
+      onEvent: context.onEvent,
+    });
   const batches = new SequenceBatches(config, tokenizer, faces, labels, stage, context.recipe.seed);
   const tokens = imageTokens(config);
   const t2iTokens = stage.t2iBatch * (config.promptTokens + tokens + 3);
@@ -63,9 +93,30 @@ export async function trainBackbone(
     tokensPerStep: (t2i ? t2iTokens : 0) + (mmu ? mmuTokens : 0),
     metrics: (outputs) => Object.fromEntries(Object.keys(metrics).map((name) => [name, outputs[name]![0]!])),
     batch: (place) => batches.at(place),
+    observer: {
+      outputs: (values) => routing.add(values),
+      stepDone: async (step, average) => {
+        routing.stepDone(step);
+        if (samples) await samples.stepDone(step, () => namedParameters(state, average), step === stage.steps);
+      },
+    },
   });
   await graph.release();
   return new Map([...frozen, ...namedParameters(state)]);
+}
+
+/** The figures of each task's routers as outputs of the training graph. */
+function routingOf(tasks: { t2i: LossGraph | undefined; mmu: LossGraph | undefined }) {
+  const sources: RoutingSource[] = [];
+  const outputs: Record<string, Tensor> = {};
+  for (const task of ['t2i', 'mmu'] as const) {
+    const found = routingFigures(tasks[task]?.routings ?? []);
+    if (!found) continue;
+    const output = `routing.${task}`;
+    outputs[output] = found.figures;
+    sources.push({ task, output, places: found.places });
+  }
+  return { sources, outputs };
 }
 
 function joined(t2i: LossGraph | undefined, mmu: LossGraph | undefined, stage: ModelStage) {

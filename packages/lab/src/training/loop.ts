@@ -40,6 +40,14 @@ export interface Companion {
   readonly arrays: Readonly<Record<string, Float32Array>>;
 }
 
+/** Looks on; must change nothing. */
+export interface LoopObserver {
+  /** The outputs of one part of a step; their buffers are reused. */
+  outputs(values: Readonly<Record<string, Float32Array>>): void;
+  /** After a step and before its checkpoint. `average` has the layout of the state's parameters. */
+  stepDone(step: number, average: Float32Array): Promise<void>;
+}
+
 export interface LoopRun {
   stage: string;
   graph: TrainGraph;
@@ -59,6 +67,9 @@ export interface LoopRun {
   companion?: Companion;
   /** Processes that share each step's batch. Default: this one alone. */
   collective?: Collective;
+  observer?: LoopObserver;
+  /** What the machine can do, for the share of it that is used. */
+  peakFlopsPerSecond?: number;
   onEvent: OnTrainEvent;
   signal?: AbortSignal;
   checkpoints?: Checkpoints;
@@ -92,6 +103,7 @@ export async function trainLoop(run: LoopRun): Promise<void> {
   const first = await restore(run, collective, arrays);
   optimizer.steps = first;
   if (first > 0) run.onEvent({ kind: 'log', text: `resumed: ${stage} at step ${first} of ${settings.steps}` });
+  run.onEvent({ kind: 'begin', stage, step: first, steps: settings.steps });
   const accumulation = settings.accumulation ?? 1;
   const sum = accumulation > 1 ? new Float32Array(state.grads.length) : undefined;
   const report = new ProgressReporter(run, first);
@@ -115,6 +127,7 @@ export async function trainLoop(run: LoopRun): Promise<void> {
       Object.assign(own, await run.afterStep?.(step, feeds, outputs));
       for (const [name, value] of Object.entries({ loss: outputs.loss![0]!, ...run.metrics(outputs) }))
         own[name] = (own[name] ?? 0) + value / accumulation;
+      run.observer?.outputs(outputs);
       if (sum) addTo(sum, state.grads, 1 / accumulation);
     }
     if (sum) state.grads.set(sum);
@@ -127,6 +140,7 @@ export async function trainLoop(run: LoopRun): Promise<void> {
     // a short average first, so that the start is forgotten
     moveAverage(average, state.params, Math.min(settings.emaDecay, (1 + step) / (10 + step)));
     report.add(step + 1, { ...figures, gradNorm: norm, learningRate: optimizer.learningRate });
+    await run.observer?.stepDone(step + 1, average);
     if (saver.isDue(step + 1)) await save(step + 1);
   }
   assertSameOnAllRanks(collective, [average, ...compared], `${stage} step ${settings.steps}`);

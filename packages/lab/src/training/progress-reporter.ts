@@ -2,9 +2,11 @@ import type { LoopRun } from './loop.ts';
 
 const reportEveryMs = 500;
 
+type Reported = Pick<LoopRun, 'settings' | 'stage' | 'graph' | 'tokensPerStep' | 'peakFlopsPerSecond' | 'onEvent'>;
+
 /** Sends means of the figures at most twice a second. */
 export class ProgressReporter {
-  readonly #run: Pick<LoopRun, 'settings' | 'stage' | 'tokensPerStep' | 'onEvent'>;
+  readonly #run: Reported;
   readonly #first: number;
   readonly #startMs = performance.now();
   #lastMs = performance.now();
@@ -14,7 +16,7 @@ export class ProgressReporter {
   #steps = 0;
 
   /** @param first steps done before this run. */
-  constructor(run: Pick<LoopRun, 'settings' | 'stage' | 'tokensPerStep' | 'onEvent'>, first: number) {
+  constructor(run: Reported, first: number) {
     this.#run = run;
     this.#first = first;
   }
@@ -33,10 +35,12 @@ export class ProgressReporter {
     this.#losses += figures.loss!;
     this.#steps++;
     const nowMs = performance.now();
-    const { settings, stage, tokensPerStep, onEvent } = this.#run;
+    const { settings, stage, graph, tokensPerStep, peakFlopsPerSecond, onEvent } = this.#run;
     if (nowMs - this.#lastMs < reportEveryMs && step < settings.steps) return;
     const means = Object.fromEntries(Object.entries(this.#sums).map(([name, sum]) => [name, sum / this.#count]));
     const { loss = Number.NaN, learningRate = Number.NaN, gradNorm = Number.NaN, ...metrics } = means;
+    const stepsPerSecond = (this.#count * 1000) / (nowMs - this.#lastMs);
+    const flopsPerSecond = stepsPerSecond * graph.flops * (settings.accumulation ?? 1);
     onEvent({
       kind: 'progress',
       stage,
@@ -47,7 +51,9 @@ export class ProgressReporter {
       learningRate,
       gradNorm,
       memoryBytes: process.memoryUsage.rss(),
-      tokensPerSecond: (this.#count * tokensPerStep * 1000) / (nowMs - this.#lastMs),
+      tokensPerSecond: stepsPerSecond * tokensPerStep,
+      flopsPerSecond,
+      ...(peakFlopsPerSecond && { peakShare: flopsPerSecond / peakFlopsPerSecond }),
       etaSeconds: ((settings.steps - step) * (nowMs - this.#startMs)) / (step - this.#first) / 1000,
     });
     this.#lastMs = nowMs;

@@ -1,5 +1,7 @@
 import type { LossTerms, MaskCountLaw, ModelConfig, ScoreParameterization } from '@unif2ace/core';
 import type { LoopSettings } from './loop.ts';
+import type { RoutingSettings } from './monitor/routing-monitor.ts';
+import type { SampleOptions } from './monitor/samples.ts';
 import type { AdversarySettings } from './patch-adversary.ts';
 
 export interface ImageStage extends LoopSettings {
@@ -72,4 +74,10 @@ export interface Recipe {
   decoder?: TokenizerStage;
   /** In order, each going on from the parameters of the one before (paper §4: generation and captions, then questions). */
   backbone: readonly ModelStage[];
+  /** What is shown of the backbone while it is trained; it changes nothing of the result. */
+  monitor?: {
+    /** Sample faces and answers; false takes none. */
+    samples?: SampleOptions | false;
+    routing?: RoutingSettings;
+  };
 }

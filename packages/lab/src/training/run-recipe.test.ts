@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { encodePng, pixelImage, UniF2ace } from '@unif2ace/core';
+import { encodePng, pixelImage, readGeneration, UniF2ace } from '@unif2ace/core';
 import { loadModel } from '@unif2ace/core/node';
 import { Philox, type Runtime } from '@unif2ace/graph';
 import { directRuntime } from '@unif2ace/graph/node';
@@ -38,7 +38,11 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-async function run(out: string, recipe = tinyRecipe(), more: { resume?: boolean; signal?: AbortSignal } = {}) {
+async function run(
+  out: string,
+  recipe = tinyRecipe(),
+  more: { resume?: boolean; signal?: AbortSignal; tensorboard?: boolean } = {},
+) {
   const events: TrainEvent[] = [];
   await runRecipe(recipe, { out: join(root, out), dataFolder: data, onEvent: (event) => events.push(event), ...more });
   return events;
@@ -91,6 +95,52 @@ describe('a whole training run on a small folder', () => {
     while (!word.done) word = await answer.next();
     expect(typeof word.value).toBe('string');
     await model.close();
+  });
+
+  test('samples and routing are seen on the way and change no byte; the files tell the same', async () => {
+    const samples = { everySteps: 2, prompts: ['a man', 'a woman'], facesPerPrompt: 2, faces: 1 };
+    const events = await run('seen', tinyRecipe({ monitor: { samples, routing: { everySteps: 1 } } }), {
+      tensorboard: true,
+    });
+    expect(await weightsOf('seen')).toEqual(await weightsOf('a'));
+    const of = <K extends TrainEvent['kind']>(kind: K) =>
+      events.filter((event): event is Extract<TrainEvent, { kind: K }> => event.kind === kind);
+    // at step 2 and at the end of each stage
+    expect(of('samples').map(({ stage, step }) => `${stage} ${step}`)).toEqual([
+      'captions 2',
+      'captions 3',
+      'questions 2',
+      'questions 3',
+    ]);
+    for (const { file, stage, step, prompts } of of('samples')) {
+      const stamp = readGeneration(await readFile(join(root, 'seen', file)));
+      expect(stamp).toMatchObject({
+        prompt: prompts.join('; '),
+        seed: 0,
+        settings: { steps: 12, guidance: 3, weights: 'average', stage, step, facesPerPrompt: 2 },
+        modelHash: expect.stringMatching(/^[0-9a-f]{64}$/),
+      });
+    }
+    const { answers } = of('answers').at(-1)!;
+    expect(answers.map(({ expected }) => typeof expected)).toEqual(answers.map(() => 'string'));
+    expect(answers.length).toBeGreaterThanOrEqual(3);
+    const { routers } = of('routing').at(-1)!;
+    expect(routers.map(({ task, level, layer }) => [task, level, layer].join())).toEqual([
+      't2i,token,0',
+      't2i,sequence,0',
+      'mmu,token,0',
+      'mmu,sequence,0',
+    ]);
+    for (const { load } of routers) expect(load.reduce((a, b) => a + b)).toBeCloseTo(4, 2);
+    const lines = (await readFile(join(root, 'seen', 'metrics.jsonl'), 'utf8')).trim().split('\n');
+    const written = lines.map((line) => JSON.parse(line) as TrainEvent & { time: string });
+    expect(written.map(({ time: _, ...event }) => event)).toEqual(JSON.parse(JSON.stringify(events)));
+    expect((await readdir(join(root, 'seen', 'tensorboard'))).sort()).toEqual([
+      'captions',
+      'face-encoder',
+      'questions',
+      'tokenizer',
+    ]);
   });
 
   test('the same seed gives the same bytes, resuming takes finished stages as they are', async () => {

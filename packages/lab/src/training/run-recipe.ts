@@ -24,6 +24,7 @@ import { encodeFaces } from './encode-faces.ts';
 import { type OnTrainEvent, TrainError } from './events.ts';
 import type { Faces } from './face-batches.ts';
 import { trainFaceEncoder } from './face-encoder-stage.ts';
+import { monitored } from './monitor/run-monitor.ts';
 import type { Recipe } from './recipe.ts';
 import type { StageContext } from './stage.ts';
 import { trainDecoder, trainTokenizer } from './tokenizer-stage.ts';
@@ -36,6 +37,10 @@ export interface RunOptions {
   /** Take finished stages from `out` instead of training them again, and go on with the unfinished one. */
   resume?: boolean;
   checkpointEvery?: StageContext['checkpointEvery'];
+  /** Write TensorBoard's event files beside metrics.jsonl. */
+  tensorboard?: boolean;
+  /** What the machine can do, from `measurePeakFlops`: progress then tells the share that is used. */
+  peakFlopsPerSecond?: number;
   onEvent: OnTrainEvent;
   signal?: AbortSignal;
   runtime?: Runtime;
@@ -48,20 +53,29 @@ export interface RunOptions {
 
 /** Runs a recipe from photos to a model folder. @throws DataError, ImageError, TrainError */
 export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<ModelConfig> {
+  return monitored({ ...options, folder: options.out }, (onEvent) => runStages(recipe, { ...options, onEvent }));
+}
+
+async function runStages(recipe: Recipe, options: RunOptions): Promise<ModelConfig> {
   const { out, signal, collective = single } = options;
   const isRoot = collective.rank === 0;
   const onEvent: OnTrainEvent = isRoot ? options.onEvent : () => {};
   const runtime = options.runtime ?? directRuntime();
+  const all = await readCelebA(options.dataFolder);
+  const weights = new Map<string, Float32Array>();
   const context: StageContext = {
     recipe,
     onEvent,
     collective,
+    out,
+    weights,
+    validation: all.filter(({ split }) => split === 'validation'),
+    ...(options.peakFlopsPerSecond && { peakFlopsPerSecond: options.peakFlopsPerSecond }),
     ...(signal && { signal }),
     ...(options.checkpointEvery && { checkpointEvery: options.checkpointEvery }),
     checkpointFolder: (stage) => join(out, 'checkpoints', stage.replaceAll(' ', '-')),
   };
   if (isRoot && !options.resume) await rm(join(out, 'checkpoints'), { recursive: true, force: true });
-  const all = await readCelebA(options.dataFolder);
   const records = all.filter(({ split }) => split === 'train');
   if (records.length === 0)
     throw new TrainError(
@@ -79,7 +93,6 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<Mo
   const loaded = await loadFacesAtSizes(records, sizes);
   const [forTokenizer, forEncoder] = loaded.map((data, i): Faces => ({ size: sizes[i]!, data })) as [Faces, Faces];
 
-  const weights = new Map<string, Float32Array>();
   const collect = (part: ReadonlyMap<string, Float32Array>) => {
     for (const [name, data] of part) weights.set(name, data);
   };

@@ -1,4 +1,5 @@
 import type { FlatState } from '@unif2ace/graph';
+import type { FaceRecord } from '../data/celeba.ts';
 import { Checkpoints } from './checkpoints.ts';
 import type { Collective } from './collective/collective.ts';
 import { type OnTrainEvent, TrainError } from './events.ts';
@@ -13,19 +14,32 @@ export interface StageContext {
   collective: Collective;
   signal?: AbortSignal;
   checkpointEvery?: LoopRun['checkpointEvery'];
+  /** Folder of the run; faces of the validation split and all parameters that are trained so far, for samples. */
+  out: string;
+  validation: readonly FaceRecord[];
+  weights: ReadonlyMap<string, Float32Array>;
+  peakFlopsPerSecond?: number;
   /** Folder of the checkpoints of a stage. */
   checkpointFolder: (stage: string) => string;
 }
 
 /** What the loop needs to know of a run, its checkpoints included. */
 export function loopContext(
-  { onEvent, collective, signal, checkpointEvery, checkpointFolder, recipe }: StageContext,
+  { onEvent, collective, signal, checkpointEvery, checkpointFolder, recipe, peakFlopsPerSecond }: StageContext,
   stage: string,
   graph: TrainGraph,
   settings: LoopSettings,
 ): Pick<
   LoopRun,
-  'stage' | 'graph' | 'settings' | 'onEvent' | 'collective' | 'signal' | 'checkpoints' | 'checkpointEvery'
+  | 'stage'
+  | 'graph'
+  | 'settings'
+  | 'onEvent'
+  | 'collective'
+  | 'signal'
+  | 'checkpoints'
+  | 'checkpointEvery'
+  | 'peakFlopsPerSecond'
 > {
   const { specs } = graph.state;
   const layout = { seed: recipe.seed, stage, settings, specs: specs.map(({ name, shape }) => [name, shape]) };
@@ -37,6 +51,7 @@ export function loopContext(
     collective,
     ...(signal && { signal }),
     ...(checkpointEvery && { checkpointEvery }),
+    ...(peakFlopsPerSecond && { peakFlopsPerSecond }),
     checkpoints: new Checkpoints(checkpointFolder(stage), {
       layout,
       onLog: (text) => onEvent({ kind: 'log', text }),
@@ -54,7 +69,12 @@ export function partOf(total: number, { accumulation = 1 }: LoopSettings, ranks:
   return total / parts;
 }
 
-/** Values of all parameters of a state. */
-export function namedParameters(state: FlatState): Map<string, Float32Array> {
-  return new Map(state.specs.map(({ name }) => [name, state.param(name)]));
+/** Values of all parameters of a state, or of an array in its layout. */
+export function namedParameters(state: FlatState, values = state.params): Map<string, Float32Array> {
+  return new Map(
+    state.specs.map(({ name }) => {
+      const { start, end } = state.range(name);
+      return [name, values.subarray(start, end)];
+    }),
+  );
 }

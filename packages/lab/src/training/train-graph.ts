@@ -25,8 +25,11 @@ export class TrainGraph {
   readonly #state: FlatState;
   readonly #parameterFeeds: TensorValues;
   readonly #fetches: TensorValues;
+  /** Multiplications and additions of one run, forward and backward. */
+  readonly flops: number;
 
-  private constructor(session: Session, state: FlatState, frozen: TensorValues, fetches: TensorValues) {
+  private constructor(session: Session, state: FlatState, frozen: TensorValues, fetches: TensorValues, flops: number) {
+    this.flops = flops;
     this.#session = session;
     this.#state = state;
     const inputs = new Set(session.inputNames);
@@ -51,7 +54,8 @@ export class TrainGraph {
       trained.map(({ i }) => tensors[i]!),
     );
     const gradient = Object.fromEntries(trained.map(({ spec }, j) => [`grad.${spec.name}`, dParameters[j]!]));
-    const session = await options.runtime.createSession(buildModel({ loss, ...metrics, ...gradient }));
+    const model = buildModel({ loss, ...metrics, ...gradient });
+    const session = await options.runtime.createSession(model);
     const fetches: TensorValues = {};
     for (const [name, tensor] of Object.entries({ loss, ...metrics })) fetches[name] = buffer(tensor);
     for (const { spec } of trained)
@@ -61,7 +65,7 @@ export class TrainGraph {
       const data = options.frozen?.get(name);
       if (data) frozen[name] = { dtype: 'float32', shape, data };
     }
-    return new TrainGraph(session, state, frozen, fetches);
+    return new TrainGraph(session, state, frozen, fetches, model.flops ?? 0);
   }
 
   /** Runs one batch. Gradients replace those in the state; the metrics' buffers are reused by the next run. */

@@ -7,6 +7,7 @@ import { launchedRank, threadsOfRank } from './collective/launch.ts';
 import type { MpiCollective } from './collective/mpi.ts';
 import { describeError } from './describe-error.ts';
 import { type TrainEvent, TrainStopped } from './events.ts';
+import { measurePeakFlops } from './monitor/machine-peak.ts';
 import type { Recipe } from './recipe.ts';
 import { type RunOptions, runRecipe } from './run-recipe.ts';
 import type { WorkerMessage, WorkerRun } from './train-in-worker.ts';
@@ -18,10 +19,19 @@ const stop = new AbortController();
 parentPort!.on('message', () => stop.abort());
 const send = (message: WorkerMessage) => parentPort!.postMessage(message);
 
-async function train(ranks: Pick<RunOptions, 'collective' | 'runtime'>): Promise<WorkerMessage> {
+async function train({
+  collective,
+  runtime = directRuntime(),
+}: Pick<RunOptions, 'collective' | 'runtime'>): Promise<WorkerMessage> {
   const recipe = ((await import(recipeUrl)) as { default: Recipe | AttributeRecipe }).default;
-  const onEvent = (event: TrainEvent) => send({ kind: 'event', event });
-  const run: RunOptions = { ...options, ...ranks, signal: stop.signal, onEvent };
+  const run: RunOptions = {
+    ...options,
+    ...(collective && { collective }),
+    runtime,
+    peakFlopsPerSecond: await measurePeakFlops(runtime),
+    signal: stop.signal,
+    onEvent: (event: TrainEvent) => send({ kind: 'event', event }),
+  };
   if (recipe.kind === 'attributes') {
     const { meanAreaUnderRoc, meanCalibrationError } = await trainAttributes(recipe, run);
     return { kind: 'done', recipeKind: recipe.kind, scores: { meanAreaUnderRoc, meanCalibrationError } };

@@ -65,6 +65,7 @@ export function tinyRecipe(changes: Partial<Recipe> = {}): Recipe {
       }),
     faceEncoder: { ...tinyStage, batch: 4 },
     tokenizer: { ...tinyStage, batch: 4 },
+    monitor: { samples: false, routing: { everySteps: 1, windowRecords: 2 } },
     backbone: [
       { ...tinyModelStage, name: 'captions', questionsPerFace: 0 },
       { ...tinyModelStage, name: 'questions' },
