@@ -19,7 +19,7 @@ beforeEach(async () => {
 afterEach(() => server.close());
 
 const json = { 'Content-Type': 'application/json' };
-const post = (path: string, body: BodyInit, headers: Record<string, string> = json) =>
+const post = (path: string, body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string> = json) =>
   fetch(`${server.url}${path}`, { method: 'POST', headers, body });
 
 /** The error of an answer, which must be in the API's form. */
