@@ -4,6 +4,8 @@ import { execFileSync } from 'node:child_process';
 export function ranksOf(count: number, module: string, args: readonly string[] = []): string[] {
   return [
     ...['--allow-run-as-root', '--oversubscribe', '--bind-to', 'none', '-n', String(count)],
+    // containers may not read another process's memory, and Open MPI complains
+    ...['--mca', 'btl_vader_single_copy_mechanism', 'none'],
     ...[process.execPath, '--import', 'tsx', '--conditions=source', module, ...args],
   ];
 }
