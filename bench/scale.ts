@@ -1,5 +1,5 @@
 import { imageTokens, layoutOf, ModelConfig, mmuLoss, t2iLoss } from '@unif2ace/core';
-import { add, gradients, ParamScope, type Tensor } from '@unif2ace/graph';
+import { add, buildModel, gradients, ParamScope, type Tensor } from '@unif2ace/graph';
 
 // Memory and time of training `base` on 1 to 64 GPUs, computed from the graph that would run: docs/scale.md.
 // npx tsx --conditions=source bench/scale.ts
@@ -62,7 +62,7 @@ function measureGraph(config: ModelConfig) {
   const size = ({ shape }: Tensor) =>
     shape.reduce<number>((product, dim) => product * (typeof dim === 'number' ? dim : rowsPerExpert), 1);
 
-  let flops = 0;
+  const { flops = 0 } = buildModel(Object.fromEntries(derived.map((gradient, i) => [`gradient.${i}`, gradient])));
   /** First tensor of each view. */
   const owner = new Map<Tensor, Tensor>();
   const own = (tensor: Tensor): Tensor => owner.get(tensor) ?? tensor;
@@ -70,11 +70,6 @@ function measureGraph(config: ModelConfig) {
   nodes.forEach((node, at) => {
     if (views.has(node.op)) for (const output of node.outputs) owner.set(output, own(node.inputs[output.index]!));
     for (const used of node.inputs) if (used) lastUse.set(own(used), at);
-    if (node.op === 'MatMul' || node.op === 'Gemm') {
-      const [a, b] = node.inputs as [Tensor, Tensor];
-      const inner = node.attributes.transA?.value === 1 ? size(a) / lastDim(a, size) : lastDim(a, size);
-      flops += 2 * size(node.outputs[0]!) * (a.rank === b.rank || a.rank > 2 ? inner : lastDim(a, size));
-    }
   });
   // gradients of parameters stay until the end: they are counted by parameter, not here
   const kept = new Set([...derived.map(own), ...root.tensors()]);
@@ -92,11 +87,6 @@ function measureGraph(config: ModelConfig) {
   });
   const parameters = root.specs().reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   return { parameters, flops, activationBytes: peak };
-}
-
-function lastDim(tensor: Tensor, size: (tensor: Tensor) => number): number {
-  const dim = tensor.shape[tensor.rank - 1];
-  return typeof dim === 'number' ? dim : size(tensor) / size({ ...tensor, shape: tensor.shape.slice(0, -1) } as Tensor);
 }
 
 /** Rows that one routed expert gets of one sequence when experts are balanced. */
