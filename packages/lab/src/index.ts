@@ -97,6 +97,7 @@ export { launchedRank } from './training/collective/launch.ts';
 export * from './training/events.ts';
 export * from './training/lr-schedule.ts';
 export { measurePeakFlops } from './training/monitor/machine-peak.ts';
+export { type WatchServer, watchServer } from './training/monitor/watch-server.ts';
 export * from './training/recipe.ts';
 export * from './training/run-recipe.ts';
 export * from './training/train-graph.ts';

@@ -1,13 +1,13 @@
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { launchedRank, type TrainEvent, trainInWorker } from '@unif2ace/lab';
+import { launchedRank, type TrainEvent, trainInWorker, type WatchServer, watchServer } from '@unif2ace/lab';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { dataFolder, dataOption } from '../data-folder.ts';
 import type { Environment } from '../environment.ts';
 import { CommandError } from '../errors.ts';
-import { addJsonOption, jsonOption, parseOptions, pathOption } from '../options.ts';
+import { addJsonOption, jsonOption, numberFrom, parseOptions, pathOption } from '../options.ts';
 import { planFolder, writeJson } from '../output.ts';
 import { duration, progressText, StatusLine, short } from '../progress.ts';
 
@@ -17,6 +17,8 @@ const Options = z.object({
   out: pathOption.optional(),
   data: pathOption.optional(),
   tensorboard: z.boolean().default(false),
+  watch: z.boolean().default(false),
+  port: numberFrom(0, 65535).optional(),
 });
 
 export function addTrain(program: Command, env: Environment): void {
@@ -27,7 +29,9 @@ export function addTrain(program: Command, env: Environment): void {
     .option('--resume', 'keep the stages that are finished')
     .option('--out <folder>', 'folder of the model (default: out/<recipe>)')
     .option(...dataOption)
-    .option('--tensorboard', 'write event files for TensorBoard beside metrics.jsonl');
+    .option('--tensorboard', 'write event files for TensorBoard beside metrics.jsonl')
+    .option('--watch', 'serve a live page of the run to this computer')
+    .option('--port <port>', 'port of the live page (default: 4871; 0: a free one)');
   addJsonOption(command).action((name: string, raw: Record<string, unknown>) => train(env, name, raw));
 }
 
@@ -68,6 +72,13 @@ class TrainReport {
   }
 }
 
+/** The live page; its address is told. @throws TrainError for a port that is taken */
+async function openPage(folder: string, port: number | undefined, status: StatusLine): Promise<WatchServer> {
+  const server = await watchServer({ folder, ...(port !== undefined && { port }) });
+  status.log(`watch: ${server.url}`);
+  return server;
+}
+
 async function train(env: Environment, name: string, raw: Record<string, unknown>): Promise<void> {
   const options = parseOptions('train', Options, raw);
   const recipe = await recipeUrl(name);
@@ -80,10 +91,15 @@ async function train(env: Environment, name: string, raw: Record<string, unknown
     recipeUrl: recipe,
     options: { out, dataFolder: data, resume: options.resume, tensorboard: options.tensorboard },
   };
-  const { recipeKind, scores } = await trainInWorker(run, report.onEvent, env.signal).finally(() => status.clear());
+  const isFirst = (launchedRank() ?? 0) === 0;
+  const page = options.watch && isFirst ? await openPage(out, options.port, status) : undefined;
+  const { recipeKind, scores } = await trainInWorker(run, report.onEvent, env.signal).finally(async () => {
+    status.clear();
+    await page?.close();
+  });
   const seconds = Math.round((performance.now() - startMs) / 1000);
   // of the ranks of a job the first reports
-  if ((launchedRank() ?? 0) > 0) return;
+  if (!isFirst) return;
   if (options.json) return writeJson(env, { recipe: name, out, seconds, stages: report.stages, scores });
   const measured = Object.entries(scores).map(([figure, value]) => `${figure} ${short(value)}\n`);
   const next = recipeKind === 'model' ? `; try unif2ace generate "a smiling woman" --model ${out}` : '';

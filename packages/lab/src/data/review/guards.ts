@@ -16,7 +16,7 @@ export function refuse(context: Context, status: ContentfulStatusCode, code: str
  */
 export const ownHostOnly: MiddlewareHandler = async (context, next) => {
   const host = context.req.header('host') ?? '';
-  if (!hostHeader.test(host)) return refuse(context, 403, 'host', 'review: expected a local host name, got another');
+  if (!hostHeader.test(host)) return refuse(context, 403, 'host', 'expected a local host name, got another');
   await next();
 };
 
@@ -29,10 +29,10 @@ export const sameOriginOnly: MiddlewareHandler = async (context, next) => {
   const foreign =
     (site !== undefined && site !== 'same-origin' && !(reads && site === 'none')) ||
     (origin === undefined ? !reads : origin !== `http://${context.req.header('host')}`);
-  if (foreign) return refuse(context, 403, 'origin', 'review: expected a request from its own page, got another');
+  if (foreign) return refuse(context, 403, 'origin', 'expected a request from its own page, got another');
   const type = context.req.header('content-type') ?? '';
   if (!reads && !/^application\/json(?:;\s*charset=utf-8)?$/i.test(type))
-    return refuse(context, 415, 'content-type', 'review: expected application/json, got another content type');
+    return refuse(context, 415, 'content-type', 'expected application/json, got another content type');
   await next();
 };
 
