@@ -11,6 +11,8 @@ interface Plan {
   name: string;
   /** What our time is compared with, besides the peer. */
   against?: string;
+  /** Nothing to compare with in the peer. */
+  peerless?: true;
 }
 
 const folder = import.meta.dirname;
@@ -20,6 +22,10 @@ const plans: Plan[] = [
   { name: 'conv' },
   { name: 'moe', against: 'moe_dense' },
   { name: 'decode_small' },
+  { name: 'denoise', against: 'denoise_plain', peerless: true },
+  { name: 'concurrent', against: 'one_by_one', peerless: true },
+  { name: 'answers', against: 'answers_8', peerless: true },
+  { name: 'first_token', peerless: true },
 ];
 
 interface Result {
@@ -42,10 +48,16 @@ interface Result {
 async function runCase(plan: Plan, repetitions: number): Promise<Result> {
   const ours = (await Side.start('npx', ['tsx', '--conditions=source', join(folder, 'ours.ts')]))!;
   const python = [join(folder, 'peer', 'peer.py')];
-  const peers = [
-    { setting: 'installed' as const, started: await Side.start('/usr/bin/python3', python, { PEER_WAIT: 'default' }) },
-    { setting: 'passive' as const, started: await Side.start('/usr/bin/python3', python) },
-  ].flatMap(({ setting, started }) => (started ? [{ setting, side: started.side }] : []));
+  const started = plan.peerless
+    ? []
+    : [
+        {
+          setting: 'installed' as const,
+          started: await Side.start('/usr/bin/python3', python, { PEER_WAIT: 'default' }),
+        },
+        { setting: 'passive' as const, started: await Side.start('/usr/bin/python3', python) },
+      ];
+  const peers = started.flatMap(({ setting, started }) => (started ? [{ setting, side: started.side }] : []));
   const other = plan.against
     ? (await Side.start('npx', ['tsx', '--conditions=source', join(folder, 'ours.ts')]))!
     : null;
@@ -119,7 +131,7 @@ console.log(
 );
 for (const plan of all.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
   const result = await runCase(plan, repetitions);
-  if (results.length === 0 && result.peer.length === 0)
+  if (results.length === 0 && result.peer.length === 0 && !plan.peerless)
     console.log('python3-torch is not installed: our own figures alone');
   results.push(result);
   console.log(line(result));

@@ -4,6 +4,7 @@ import { conv } from './cases/conv.ts';
 import { decode } from './cases/decode.ts';
 import { gptStep } from './cases/gpt-step.ts';
 import { moe } from './cases/moe.ts';
+import { answers, concurrent, denoise, firstToken } from './cases/serving.ts';
 import sizes from './cases.json' with { type: 'json' };
 
 // Our side of the benchmarks, in a process of its own under the peer's protocol: a line {"case", "warmup"} asks for untimed
@@ -16,6 +17,13 @@ const cases: Record<string, () => Promise<BenchCase>> = {
   moe_dense: () => moe(sizes.moe, 'dense'),
   decode_small: () => decode(sizes.decode_small),
   decode: () => decode(sizes.decode),
+  denoise: () => denoise('kept'),
+  denoise_plain: () => denoise('plain'),
+  concurrent: () => concurrent('together'),
+  one_by_one: () => concurrent('one_by_one'),
+  answers: () => answers(1),
+  answers_8: () => answers(8),
+  first_token: () => firstToken(),
 };
 
 const loaded: { name: string; bench: BenchCase }[] = [];

@@ -58,7 +58,7 @@ describe.each([1, 2])('with %i codes a position', (codeGroups) => {
         ids.slice(kept).map((_, i) => kept + i),
         [tokens + 2],
       ),
-      mask: float32(visible.slice(kept * ids.length), [1, 1, tokens + 2, ids.length]),
+      mask: float32(visible.slice(kept * ids.length, (kept + 1) * ids.length), [1, 1, 1, ids.length]),
       ratio,
     });
     const data = logits!.data as Float32Array;

@@ -222,7 +222,7 @@ describe.each([1, 2])('with %i codes a position', (codeGroups) => {
           .trimStart()
           .replace(/\uFFFD+$/, ''),
       );
-      expect(looked.cache.length).toBe(image.length + 3);
+      expect(looked.length).toBe(image.length + 3);
     });
 
     test('several questions on one look do not disturb each other', async () => {

@@ -1,24 +1,17 @@
-import { float32, int32, Philox, type Runtime, type Session, type TensorValues } from '@unif2ace/graph';
+import { float32, int32, LocalStates, Philox, type Runtime, type TensorValues } from '@unif2ace/graph';
 import { type FaceInPhoto, faceView } from './detection/align.ts';
 import { type MaskgitOptions, philoxDraws, sampleMaskgit, unknownToken } from './diffusion/sampler-maskgit.ts';
 import { blendTokens, type EditRegion, regionTokens } from './edit/region.ts';
+import { Answering } from './engine/answering.ts';
+import { Denoising } from './engine/denoising.ts';
+import { GraphCache } from './engine/graph-cache.ts';
+import { KeptState } from './engine/kept-state.ts';
+import { padded } from './engine/step-batcher.ts';
 import { fromChannelsFirst, type PixelImage, toChannelsFirst } from './image/pixels.ts';
 import { type LoadOptions, type ModelReference, open } from './load.ts';
-import { imageCodes, imageTokens, layoutOf, type ModelConfig, tokenGrid } from './model/config.ts';
-import {
-  denoiseModel,
-  detokenizeModel,
-  featureModel,
-  imagePrefixModel,
-  promptModel,
-  textModel,
-  tokenizeModel,
-} from './model/graphs.ts';
-import { KeyValueCache } from './model/key-value-cache.ts';
+import { imageCodes, layoutOf, type ModelConfig, tokenGrid } from './model/config.ts';
 import type { LoadedModel } from './model/source.ts';
-import { additiveMask, cachedVisibility, t2iVisibility } from './prompt/masks.ts';
-import { mmuPrefix, t2iPrefix } from './prompt/sequences.ts';
-import { type ImageIds, imageIds, type SpecialTokens } from './prompt/special-tokens.ts';
+import type { SpecialTokens } from './prompt/special-tokens.ts';
 import { type DecodingOptions, generateText } from './text/decoding.ts';
 
 export interface GenerateOptions {
@@ -71,24 +64,13 @@ export function questionPrompt(question: string): string {
   return `USER: ${question} ASSISTANT:`;
 }
 
-/** Images per call of the denoising network; larger counts run in parts. */
+/** Images of one request that are denoised together; larger counts are made in parts. */
 const imagesPerBatch = 4;
-const questionChunk = 8;
-
-/** Graphs by use; the last argument is the number of rows, or of text tokens. */
-const builders = {
-  tokenize: tokenizeModel,
-  detokenize: detokenizeModel,
-  feature: featureModel,
-  prompt: promptModel,
-  denoise: denoiseModel,
-  imagePrefix: imagePrefixModel,
-  text: textModel,
-} as const;
 
 /**
  * UniF²ace: generates faces from words, describes faces and answers questions about them.
- * Graphs are built when first needed and kept; `close` frees them.
+ * Graphs are built when first needed and kept; `close` frees them. Calls may run at the same time: their steps share runs of the
+ * network, and each gives what it gives alone.
  */
 export class UniF2ace {
   readonly config: ModelConfig;
@@ -97,8 +79,9 @@ export class UniF2ace {
   readonly #runtime: Runtime;
   readonly #layout: SpecialTokens;
   readonly #textIds: number[];
-  readonly #sessions = new Map<string, Promise<Session>>();
-
+  readonly #graphs: GraphCache;
+  readonly #denoising: Denoising;
+  readonly #answering: Answering;
   readonly #ownsRuntime: boolean;
 
   /**
@@ -118,6 +101,10 @@ export class UniF2ace {
     this.#model = model;
     this.#runtime = runtime;
     this.#layout = layoutOf(model.config);
+    const states = runtime.states ?? new LocalStates();
+    this.#graphs = new GraphCache(model, runtime);
+    this.#denoising = new Denoising(model, this.#graphs, states);
+    this.#answering = new Answering(model, this.#graphs, states);
     this.#textIds = Array.from({ length: model.config.textVocabSize }, (_, id) => id);
   }
 
@@ -135,29 +122,14 @@ export class UniF2ace {
     return counts;
   }
 
-  #session(kind: keyof typeof builders, size: number): Promise<Session> {
-    const key = `${kind}:${size}`;
-    const known = this.#sessions.get(key);
-    if (known) return known;
-    const session = this.#runtime.createSession(builders[kind](this.config, this.#model.weights, size));
-    this.#sessions.set(key, session);
-    return session;
-  }
-
   async close(): Promise<void> {
-    await Promise.allSettled([...this.#sessions.values()].map(async (session) => (await session).release()));
-    this.#sessions.clear();
+    await this.#graphs.close();
     if (this.#ownsRuntime) await this.#runtime.close();
   }
 
   /** `await using model = await UniF2ace.load('pico')`, where the language has it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  /** Prompt ids, cut to what the model takes. */
-  #promptPrefix(prompt: string, dropped: boolean): number[] {
-    return t2iPrefix(this.#layout, this.#model.tokenizer.encode(prompt), this.config.promptTokens, dropped);
   }
 
   /**
@@ -236,84 +208,39 @@ export class UniF2ace {
     options: MaskgitOptions,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<GenerateStep, Int32Array[]> {
-    const codes = imageCodes(this.config);
-    const network = await this.#denoiser(prompts, options.guidance > 0);
     const start = randoms.map(() => from.slice());
-    let last: Int32Array[] = start;
-    for await (const step of sampleMaskgit(start, this.#layout.codes, network, philoxDraws(randoms, codes), options)) {
-      signal?.throwIfAborted();
-      last = step.sampled;
-      yield { step: step.step + 1, steps: options.steps, tokens: step.tokens, guesses: step.sampled };
+    const draws = philoxDraws(randoms, imageCodes(this.config));
+    const { logits, release } = await this.#denoising.open(prompts, options.guidance > 0, signal);
+    try {
+      let last: Int32Array[] = start;
+      for await (const step of sampleMaskgit(start, this.#layout.codes, logits, draws, options)) {
+        signal?.throwIfAborted();
+        last = step.sampled;
+        yield { step: step.step + 1, steps: options.steps, tokens: step.tokens, guesses: step.sampled };
+      }
+      return last;
+    } finally {
+      release();
     }
-    return last;
-  }
-
-  /** The denoising network on the prompts' kept keys and values, conditional and, if guided, unconditional. */
-  async #denoiser(prompts: readonly string[], guided: boolean) {
-    const { config } = this;
-    const batch = prompts.length;
-    const layout = this.#layout;
-    const [tokens, codes] = [imageTokens(config), imageCodes(config)];
-    const kept = config.promptTokens + 1;
-    const rows = guided ? 2 * batch : batch;
-    const prefixes = Array.from({ length: rows }, (_, row) => this.#promptPrefix(prompts[row % batch]!, row >= batch));
-    const image = new Array<number>(tokens).fill(layout.mask);
-    const full = kept + tokens + 2;
-    const visible = prefixes.map((prefix) => t2iVisibility(layout, [...prefix, layout.soi, ...image, layout.eoi]));
-    const textMask = float32(new Float32Array(rows * kept * kept), [rows, 1, kept, kept]);
-    const imageMask = float32(new Float32Array(rows * (tokens + 2) * full), [rows, 1, tokens + 2, full]);
-    visible.forEach((mask, row) => {
-      const additive = additiveMask(mask);
-      for (let i = 0; i < kept; i++)
-        (textMask.data as Float32Array).set(additive.subarray(i * full, i * full + kept), (row * kept + i) * kept);
-      (imageMask.data as Float32Array).set(additive.subarray(kept * full), row * (tokens + 2) * full);
-    });
-    const prompter = await this.#session('prompt', rows);
-    const promptIds = int32(prefixes.flat(), [rows, kept]);
-    const prompted = await prompter.run(needed(prompter, { ids: promptIds, mask: textMask }));
-    const past = Object.fromEntries(Object.entries(prompted).map(([name, value]) => [`past.${name}`, value]));
-    const session = await this.#session('denoise', rows);
-    const positions = int32(
-      Array.from({ length: tokens + 2 }, (_, i) => kept + i),
-      [tokens + 2],
-    );
-    return async (state: readonly Int32Array[]) => {
-      const images = Array.from({ length: rows }, (_, row) => imageIds(layout, state[row % batch]!));
-      const ratios = Float32Array.from(
-        { length: rows },
-        (_, row) => state[row % batch]!.filter((code) => code === unknownToken).length / codes,
-      );
-      const ids = images.flatMap(({ first }) => [layout.soi, ...first, layout.eoi]);
-      const { logits } = await session.run({
-        ...past,
-        ids: int32(ids, [rows, tokens + 2]),
-        ...otherCodes(images, rows),
-        mask: imageMask,
-        positions,
-        ratio: float32(ratios, [rows]),
-      });
-      const data = logits!.data as Float32Array;
-      const half = batch * codes * layout.codes;
-      return { conditional: data.subarray(0, half), ...(guided && { unconditional: data.subarray(half) }) };
-    };
   }
 
   /** Image codes of faces: [N·G] each, the G codes of a position one after the other. @throws FaceError when the landmarks of one coincide. */
   async encode(faces: readonly FaceInput[]): Promise<Int32Array[]> {
-    const { codes } = await (await this.#session('tokenize', faces.length)).run({
-      pixels: pixelsOf(faces, this.config.imageSize),
-    });
+    const rows = padded(faces);
+    const session = await this.#graphs.get('tokenize', rows.length);
+    const { codes } = await session.run({ pixels: pixelsOf(rows, this.config.imageSize) });
     const count = imageCodes(this.config);
     return faces.map((_, i) => (codes!.data as Int32Array).slice(i * count, (i + 1) * count));
   }
 
   /** Images of codes. */
   async decode(codes: readonly Int32Array[]): Promise<PixelImage[]> {
+    const rows = padded(codes);
     const flat = int32(
-      codes.flatMap((row) => [...row]),
-      [codes.length, imageCodes(this.config)],
+      rows.flatMap((row) => [...row]),
+      [rows.length, imageCodes(this.config)],
     );
-    const { pixels } = await (await this.#session('detokenize', codes.length)).run({ codes: flat });
+    const { pixels } = await (await this.#graphs.get('detokenize', rows.length)).run({ codes: flat });
     const { imageSize } = this.config;
     const size = 3 * imageSize * imageSize;
     return codes.map((_, i) =>
@@ -329,24 +256,14 @@ export class UniF2ace {
 
   /** What the frozen encoders say of faces: `face` [B, M, F] and `clip` [B, P, C]. Nothing of it is kept. */
   async features(faces: readonly FaceInput[]): Promise<TensorValues> {
-    const session = await this.#session('feature', faces.length);
+    const session = await this.#graphs.get('feature', faces.length);
     return session.run({ pixels: pixelsOf(faces, this.config.faceEncoder.imageSize) });
   }
 
-  /** Features, codes, keys and values of a face, computed once for any number of questions. */
+  /** Features, codes, keys and values of a face, computed once for any number of questions; `free` it after the last. */
   async look(face: FaceInput): Promise<LookedAt> {
     const [codes] = await this.encode([face]);
-    const features = await this.features([face]);
-    const image = imageIds(this.#layout, codes!);
-    const ids = mmuPrefix(this.#layout, image.first);
-    const session = await this.#session('imagePrefix', 1);
-    const prefix = await session.run(
-      needed(session, { ids: int32(ids, [1, ids.length]), ...otherCodes([image], 1), ...features }),
-    );
-    const { layers, heads, hiddenSize } = this.config.backbone.phi;
-    const cache = new KeyValueCache(layers, heads, hiddenSize / heads, ids.length + this.config.answerTokens);
-    cache.append(prefix, ids.length);
-    return { cache };
+    return this.#answering.look(codes!, await this.features([face]));
   }
 
   /**
@@ -359,7 +276,6 @@ export class UniF2ace {
     options: AnswerOptions = {},
   ): AsyncGenerator<string, string> {
     const { seed = 0, signal, temperature = 0, maxTokens, ...decoding } = options;
-    const { cache } = 'cache' in face ? { cache: face.cache.clone() } : await this.look(face);
     const { tokenizer } = this.#model;
     const asked = [this.#layout.sot, ...tokenizer.encode(questionPrompt(question))];
     const room = this.config.answerTokens - asked.length;
@@ -367,9 +283,12 @@ export class UniF2ace {
       throw new RangeError(
         `ask: question: expected at most ${this.config.answerTokens - 3} tokens, got ${asked.length - 1}; try fewer words`,
       );
+    signal?.throwIfAborted();
+    const state = face instanceof KeptState ? face.clone() : await this.look(face);
     const random = new Philox(seed);
+    const read = (ids: readonly number[]) => this.#answering.read(state, ids, signal);
     const tokens = generateText(
-      { prefill: () => this.#read(cache, asked), step: (token) => this.#read(cache, [token]) },
+      { prefill: () => read(asked), step: (token) => read([token]) },
       {
         ...decoding,
         temperature,
@@ -383,13 +302,17 @@ export class UniF2ace {
     );
     const answer: number[] = [];
     let text = '';
-    for await (const token of tokens) {
-      answer.push(token);
-      const whole = tokenizer.decode(answer).trimStart();
-      // an unfinished character shows as the replacement mark: wait for the rest of it
-      if (whole.endsWith('\uFFFD') || whole.length <= text.length) continue;
-      yield whole.slice(text.length);
-      text = whole;
+    try {
+      for await (const token of tokens) {
+        answer.push(token);
+        const whole = tokenizer.decode(answer).trimStart();
+        // an unfinished character shows as the replacement mark: wait for the rest of it
+        if (whole.endsWith('\uFFFD') || whole.length <= text.length) continue;
+        yield whole.slice(text.length);
+        text = whole;
+      }
+    } finally {
+      state.free();
     }
     return text;
   }
@@ -398,59 +321,16 @@ export class UniF2ace {
   describe(face: FaceInput | LookedAt, options: AnswerOptions = {}): AsyncGenerator<string, string> {
     return this.ask(face, describeQuestion, options);
   }
-
-  /** Reads tokens into the cache, in chunks of one shape; returns the logits after the last. */
-  async #read(cache: KeyValueCache, ids: readonly number[]): Promise<Float32Array> {
-    let logits = new Float32Array(0);
-    for (let at = 0; at < ids.length; ) {
-      const size = ids.length - at > 1 ? questionChunk : 1;
-      const chunk = ids.slice(at, at + size);
-      const session = await this.#session('text', size);
-      const padded = [...chunk, ...new Array<number>(size - chunk.length).fill(this.#layout.pad)];
-      const result = await session.run({
-        ids: int32(padded, [1, size]),
-        positions: int32(
-          padded.map((_, i) => Math.min(cache.length + i, this.config.backbone.phi.maxPositions - 1)),
-          [size],
-        ),
-        mask: float32(additiveMask(cachedVisibility(cache.length, cache.capacity, size)), [
-          1,
-          1,
-          size,
-          cache.capacity + size,
-        ]),
-        ...cache.feeds(),
-      });
-      cache.append(result, chunk.length);
-      const vocabulary = this.#layout.vocabSize;
-      logits = (result.logits!.data as Float32Array).slice((chunk.length - 1) * vocabulary, chunk.length * vocabulary);
-      at += chunk.length;
-    }
-    return logits;
-  }
 }
 
 /** What has been computed of a face. */
-export interface LookedAt {
-  cache: KeyValueCache;
-}
-
-/** Of these feeds those that the graph has: a single layer's keys and values depend on neither mask nor features. */
-function needed(session: Session, feeds: TensorValues): TensorValues {
-  return Object.fromEntries(Object.entries(feeds).filter(([name]) => session.inputNames.includes(name)));
-}
+export type LookedAt = KeptState;
 
 /** The prompt of each image. @throws RangeError for a count out of range. */
 function repeated(prompt: string, count = 1): string[] {
   if (!Number.isInteger(count) || count < 1 || count > 1024)
     throw new RangeError(`generate: count: expected a whole number from 1 to 1,024, got ${count}`);
   return new Array<string>(count).fill(prompt);
-}
-
-/** Feed of the codes behind the first of each position; none where there is one. */
-function otherCodes(images: readonly ImageIds[], rows: number): TensorValues {
-  const others = images.flatMap((image) => image.others);
-  return others.length > 0 ? { others: int32(others, [rows, others.length / rows]) } : {};
 }
 
 function pixelsOf(faces: readonly FaceInput[], size: number) {

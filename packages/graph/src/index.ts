@@ -22,6 +22,7 @@ export { Philox, streamFromName } from './random.ts';
 export * from './runtime/devices.ts';
 export * from './runtime/flat-state.ts';
 export * from './runtime/session.ts';
+export * from './runtime/states.ts';
 export { type Dim, type DType, formatShape, type Shape, ShapeError, sizeOf } from './shape.ts';
 export {
   constant,

@@ -50,12 +50,16 @@ export interface AttentionContext {
   past?: KeyValue;
 }
 
-/** Rotary tables at the positions [L] (0..L−1 when null and `length` positions long). */
+/** Rotary tables at the positions [L], or [B, L] of each row (0..L−1 when null and `length` positions long). */
 export function phiRope(config: PhiConfig, positions_L: Tensor | null, length: number): RotaryTables {
   const width = config.hiddenSize / config.heads;
   const rotaryDims = Math.floor(config.partialRotaryFactor * width);
   const count = positions_L ? config.maxPositions : length;
-  return rotaryAt(rotaryTables(count, width, rotaryDims, config.ropeTheta), positions_L);
+  const tables = rotaryAt(rotaryTables(count, width, rotaryDims, config.ropeTheta), positions_L);
+  if (positions_L?.rank !== 2) return tables;
+  // the same for all heads
+  const perRow = (table_BLd: Tensor) => reshape(table_BLd, [positions_L.dim(0), 1, length, width]);
+  return { ...tables, cos_Pd: perRow(tables.cos_Pd), sin_Pd: perRow(tables.sin_Pd) };
 }
 
 /** Self-attention with QK-norm and partial rotary embedding; also returns the new keys and values and the attention weights. */
@@ -92,7 +96,7 @@ export function phiMlp(scope: ParamScope, x: Tensor, intermediate: number): Tens
 
 export interface PhiInputs {
   mask: Tensor | null;
-  /** Positions of the new tokens, int32 [L]; null for 0..L−1. */
+  /** Positions of the new tokens, int32 [L], or [B, L] where rows differ; null for 0..L−1. */
   positions_L?: Tensor | null;
   /** One entry per layer. */
   past?: readonly KeyValue[];

@@ -1,10 +1,14 @@
 import type { Philox } from '@unif2ace/graph';
+import { turn } from '../engine/step-batcher.ts';
 import { type MaskSchedule, maskRatio, maskRatioFloat32 } from './schedules.ts';
 
 // B images, N tokens, V codes
 
 /** Marks an image token that is still to be drawn. */
 export const unknownToken = -1;
+
+/** Longest work between two turns of the event loop, but for a single image. */
+const breathMs = 8;
 
 /** Confidence of a known token: log of the largest float32, as in Show-o. */
 const knownProbability = 3.4028234663852886e38;
@@ -132,6 +136,7 @@ export async function* sampleMaskgit(
     compounded *= 1 - progress;
     const temperature = showo ? compounded : options.temperature * (1 - progress);
     const network = await logits(tokens, step);
+    let sinceMs = performance.now();
     const result: MaskgitStep = {
       step,
       sampled: [],
@@ -141,7 +146,11 @@ export async function* sampleMaskgit(
       maskCounts: [],
       temperature,
     };
-    tokens.forEach((row, image) => {
+    for (const [image, row] of tokens.entries()) {
+      if (performance.now() - sinceMs > breathMs) {
+        await turn();
+        sinceMs = performance.now();
+      }
       const length = row.length;
       const { code: codeDraws, confidence: confidenceDraws } = draws(step, image);
       const probabilities = new Float64Array(length * codes);
@@ -175,7 +184,7 @@ export async function* sampleMaskgit(
       result.probabilities.push(probabilities);
       result.selected.push(selected);
       result.maskCounts.push(count);
-    });
+    }
     tokens = result.tokens;
     yield result;
   }

@@ -80,7 +80,7 @@ export function promptModel(config: ModelConfig, weights: Weights, batch: number
 
 /**
  * One denoising step on kept text: ids [B, N + 2] (soi, codes or masks, eoi), others [B, N·(G−1)], positions [N + 2], mask
- * [B, 1, N + 2, P + N + 2], ratio [B] → logits [B, N·G, V] over image codes.
+ * [B, 1, 1, P + N + 2] (all image rows see the same), ratio [B] → logits [B, N·G, V] over image codes.
  */
 export function denoiseModel(config: ModelConfig, weights: Weights, batch: number): OnnxModel {
   const tokens = imageTokens(config);
@@ -92,7 +92,7 @@ export function denoiseModel(config: ModelConfig, weights: Weights, batch: numbe
   const span = { start: 1, length: tokens };
   const { hidden_BLD } = unifiedBackbone(scope, config.backbone, embedImage(scope, config, ids, span, 'others'), {
     task: 't2i',
-    mask: input('mask', [batch, 1, length, kept + length]),
+    mask: input('mask', [batch, 1, 1, kept + length]),
     positions_L: input('positions', [length], 'int32'),
     past: cacheInputs(config, batch, kept),
     span,
@@ -127,18 +127,18 @@ export function imagePrefixModel(config: ModelConfig, weights: Weights): OnnxMod
 }
 
 /**
- * `count` text tokens on kept keys and values: ids [1, count], positions [count], mask [1, 1, count, capacity + count] →
- * logits [1, count, A] over the whole vocabulary and the new keys and values.
+ * `count` text tokens of `rows` answers on kept keys and values: ids [R, count], positions [R, count], mask
+ * [R, 1, count, capacity + count] → logits [R, count, A] over the whole vocabulary and the new keys and values.
  */
-export function textModel(config: ModelConfig, weights: Weights, count: number): OnnxModel {
+export function textModel(config: ModelConfig, weights: Weights, count: number, rows: number): OnnxModel {
   const capacity = imageTokens(config) + 3 + config.answerTokens;
   const scope = modelScopes(new ParamScope()).backbone;
-  const ids = input('ids', [1, count], 'int32');
+  const ids = input('ids', [rows, count], 'int32');
   const { hidden_BLD, present } = unifiedBackbone(scope, config.backbone, phiEmbed(scope, config.backbone.phi, ids), {
     task: 'mmu',
-    mask: input('mask', [1, 1, count, capacity + count]),
-    positions_L: input('positions', [count], 'int32'),
-    past: cacheInputs(config, 1, capacity),
+    mask: input('mask', [rows, 1, count, capacity + count]),
+    positions_L: input('positions', [rows, count], 'int32'),
+    past: cacheInputs(config, rows, capacity),
     span: null,
     features: {},
   });

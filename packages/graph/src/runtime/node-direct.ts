@@ -9,6 +9,7 @@ import {
   type TensorValue,
   type TensorValues,
 } from './session.ts';
+import { LocalStates } from './states.ts';
 
 /** Name, type and shape of an input or output as ONNX Runtime reports it: types of foreign models may be unknown to us. */
 interface ValueInfo {
@@ -23,6 +24,7 @@ export function directRuntime(defaults: SessionOptions = {}): Runtime {
     device: defaults.device ?? 'cpu',
     createSession: async (model, options) => createSession(model, { ...defaults, ...options }),
     loadSession: async (file, options) => loadSession(file, { ...defaults, ...options }),
+    states: new LocalStates(),
     close: async () => {},
   };
 }

@@ -10,6 +10,7 @@ import {
   type TensorValue,
   type TensorValues,
 } from './session.ts';
+import type { StateId, StateRun, States } from './states.ts';
 import { movable, type WorkerReply, type WorkerRequest, type WorkerStart } from './worker-protocol.ts';
 
 /**
@@ -31,6 +32,7 @@ export function workerRuntime(defaults: SessionOptions = {}): Runtime {
       return open({ kind: 'create', model: { ...model, initializers }, options: { ...defaults, ...options } }, moved);
     },
     loadSession: (file, options) => open({ kind: 'load', file, options: { ...defaults, ...options } }),
+    states: new WorkerStates(link),
     close: () => link.close(),
   };
 }
@@ -130,8 +132,53 @@ class WorkerSession implements Session {
     return buffers;
   }
 
+  async runStates(request: StateRun): Promise<TensorValues> {
+    const { copies, moved } = movable(Object.values(request.feeds));
+    const feeds = Object.fromEntries(Object.keys(request.feeds).map((name, i) => [name, copies[i]!]));
+    const reply = await this.#link.ask({ kind: 'runStates', session: this.#id, request: { ...request, feeds } }, moved);
+    if (reply.kind !== 'values') throw new SessionError(`worker: expected values, got ${reply.kind}`);
+    return reply.values;
+  }
+
   async release(): Promise<void> {
     await this.#link.ask({ kind: 'release', session: this.#id });
+  }
+}
+
+/** States that live in the worker. Requests are served in order, so numbers can be given out here at once. */
+class WorkerStates implements States {
+  readonly #link: WorkerLink;
+  #nextId = 0;
+
+  constructor(link: WorkerLink) {
+    this.#link = link;
+  }
+
+  /** What fails here fails again in the run that needs the state, and is told there. */
+  #send(request: WorkerRequest): void {
+    this.#link.ask(request).catch(() => {});
+  }
+
+  create(shapes: Readonly<Record<string, readonly number[]>>): StateId {
+    const id = this.#nextId++;
+    this.#send({ kind: 'createState', id, shapes });
+    return id;
+  }
+
+  clone(state: StateId): StateId {
+    const id = this.#nextId++;
+    this.#send({ kind: 'cloneState', id, from: state });
+    return id;
+  }
+
+  free(state: StateId): void {
+    this.#send({ kind: 'freeState', id: state });
+  }
+
+  run(session: Session, request: StateRun): Promise<TensorValues> {
+    if (!(session instanceof WorkerSession))
+      return Promise.reject(new SessionError('states: expected a session of the same runtime; create it there'));
+    return session.runStates(request);
   }
 }
 

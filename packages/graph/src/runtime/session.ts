@@ -1,5 +1,6 @@
 import type { OnnxDType, OnnxModel, TypedArray } from '../onnx/model.ts';
 import type { Device } from './devices.ts';
+import type { States } from './states.ts';
 
 /** A concrete tensor: what is fed and what comes back. */
 export interface TensorValue {
@@ -47,6 +48,8 @@ export interface Runtime {
   createSession(model: OnnxModel, options?: SessionOptions): Promise<Session>;
   /** A session from an .onnx file: its path, or its bytes when it has no external weights. */
   loadSession(file: Uint8Array | string, options?: SessionOptions): Promise<Session>;
+  /** Keys and values that stay where the sessions of this runtime run; without it they travel with every run. */
+  readonly states?: States;
   close(): Promise<void>;
 }
 

@@ -1,12 +1,14 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { directRuntime } from './node-direct.ts';
 import { type Session, SessionError } from './session.ts';
+import { LocalStates } from './states.ts';
 import type { WorkerReply, WorkerRequest, WorkerStart } from './worker-protocol.ts';
 
 // Entry of the worker thread: runs sessions one request after the other.
 
 const { closing } = workerData as WorkerStart;
 const runtime = directRuntime();
+const states = new LocalStates();
 const sessions = new Map<number, Session>();
 let nextSession = 0;
 
@@ -30,6 +32,17 @@ async function answer(request: WorkerRequest): Promise<WorkerReply> {
       return keep(await runtime.loadSession(request.file, request.options));
     case 'run':
       return { kind: 'values', values: await opened(request.session).run(request.feeds, request.fetches) };
+    case 'createState':
+      states.put(request.id, request.shapes);
+      return { kind: 'done' };
+    case 'cloneState':
+      states.putClone(request.id, request.from);
+      return { kind: 'done' };
+    case 'freeState':
+      states.free(request.id);
+      return { kind: 'done' };
+    case 'runStates':
+      return { kind: 'values', values: await states.run(opened(request.session), request.request) };
     case 'release':
       await sessions.get(request.session)?.release();
       sessions.delete(request.session);

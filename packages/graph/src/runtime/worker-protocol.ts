@@ -1,11 +1,16 @@
 import type { OnnxModel } from '../onnx/model.ts';
 import type { SessionOptions, TensorValue, TensorValues } from './session.ts';
+import type { StateId, StateRun } from './states.ts';
 
 /** What a runtime asks of its worker thread. Tensors travel as moved copies; the caller's buffers are never detached. */
 export type WorkerRequest =
   | { kind: 'create'; model: OnnxModel; options: SessionOptions | undefined }
   | { kind: 'load'; file: Uint8Array | string; options: SessionOptions | undefined }
   | { kind: 'run'; session: number; feeds: TensorValues; fetches: readonly string[] | undefined }
+  | { kind: 'createState'; id: StateId; shapes: Readonly<Record<string, readonly number[]>> }
+  | { kind: 'cloneState'; id: StateId; from: StateId }
+  | { kind: 'freeState'; id: StateId }
+  | { kind: 'runStates'; session: number; request: StateRun }
   | { kind: 'release'; session: number }
   | { kind: 'close' };
 

@@ -55,6 +55,7 @@ export async function evaluateUnderstanding(
       tally.truths.push(question.label);
       tally.answers.push(await answerOf(model, looked, question));
     }
+    looked.free();
     options.onProgress?.(done + 1);
   }
   return [...tallies].map(([topic, tally]) => scoreOf(topic, tally)).sort((a, b) => (a.topic < b.topic ? -1 : 1));

@@ -1,0 +1,171 @@
+import {
+  BatchedEngine,
+  batchSize,
+  collect,
+  imageCodes,
+  layoutOf,
+  type PixelImage,
+  pixelImage,
+  QueueFullError,
+  UniF2ace,
+  unknownToken,
+} from '@unif2ace/core';
+import { LocalStates, Philox, type Runtime, type Session, type States } from '@unif2ace/graph';
+import { directRuntime, workerRuntime } from '@unif2ace/graph/node';
+import { afterAll, describe, expect, test } from 'vitest';
+import { plainDenoiser } from '../../bench/cases/plain-denoise.ts';
+import { tinyModel } from './tiny-model.ts';
+
+function photo(seed: number): PixelImage {
+  const random = new Philox(seed);
+  return pixelImage(
+    12,
+    12,
+    Uint8Array.from({ length: 432 }, () => random.int(256)),
+  );
+}
+
+/** A runtime that notes the rows of every shared run. */
+function watched(runtime: Runtime): { runtime: Runtime; rows: number[]; states: LocalStates; logits: Float32Array[] } {
+  const states = new LocalStates();
+  const rows: number[] = [];
+  const logits: Float32Array[] = [];
+  const watching: States = {
+    create: (shapes) => states.create(shapes),
+    clone: (state) => states.clone(state),
+    free: (state) => states.free(state),
+    run: async (session: Session, request) => {
+      if (request.rows.length > 0) rows.push(request.rows.length);
+      const result = await states.run(session, request);
+      if (session.inputNames.includes('ratio')) logits.push((result.logits!.data as Float32Array).slice());
+      return result;
+    },
+  };
+  return { runtime: { ...runtime, states: watching }, rows, states, logits };
+}
+
+describe.each([1, 2])('with %i codes a position', (codeGroups) => {
+  const loaded = tinyModel(1, codeGroups);
+  const watch = watched(directRuntime({ intraOpThreads: 1 }));
+  const model = new UniF2ace(loaded, watch.runtime);
+  afterAll(() => model.close());
+
+  const requests = [
+    { prompt: 'a smiling woman', steps: 3, seed: 1, guidance: 3, count: 1 },
+    { prompt: 'a hat', steps: 7, seed: 2, guidance: 0, count: 2 },
+    { prompt: 'a hat', steps: 5, seed: 3, guidance: 5, count: 1 },
+    { prompt: '', steps: 4, seed: 4, guidance: 1, count: 3 },
+    { prompt: 'blond hair', steps: 6, seed: 5, guidance: 2, count: 1 },
+  ];
+
+  test('requests at the same time, each at its own step, give what each gives alone', async () => {
+    const tokensOf = async (engine: Pick<UniF2ace, 'generate'>, { prompt, ...options }: (typeof requests)[number]) => {
+      const tokens: string[] = [];
+      const run = engine.generate(prompt, options);
+      for (;;) {
+        const { value, done } = await run.next();
+        if (done) return { tokens, images: value };
+        tokens.push(value.tokens.map((row) => row.join()).join(';'));
+      }
+    };
+    const ask = (engine: Pick<UniF2ace, 'ask'>, seed: number) =>
+      collect(engine.ask(photo(seed), 'Is it a hat?', { maxTokens: 4 + seed }));
+    const edit = (engine: Pick<UniF2ace, 'edit'>) =>
+      collect(engine.edit(photo(9), 'a hat', { region: { x: 0, y: 0, width: 12, height: 6 }, steps: 3 }));
+    const alone = [];
+    for (const request of requests) alone.push(await tokensOf(model, request));
+    const said = [await ask(model, 1), await ask(model, 2), await ask(model, 3)];
+    const part = await edit(model);
+    watch.rows.length = 0;
+    const engine = new BatchedEngine(model, { active: 16 });
+    const [faces, texts, edited] = await Promise.all([
+      Promise.all(requests.map((request) => tokensOf(engine, request))),
+      Promise.all([1, 2, 3].map((seed) => ask(engine, seed))),
+      edit(engine),
+    ]);
+    expect(faces).toEqual(alone);
+    expect(texts).toEqual(said);
+    expect(edited).toEqual(part);
+    // shared indeed: 25 steps of generation and edit, and only a few shapes
+    expect(watch.rows.filter((rows) => rows >= 6).length).toBeGreaterThan(3);
+    expect(watch.rows.every((rows) => [1, 2, 4, 6, 8].includes(rows))).toBe(true);
+  });
+
+  test('the kept prompt gives the logits of the whole sequence', async () => {
+    const plain = await plainDenoiser(loaded, directRuntime(), 'a smiling woman', 1);
+    watch.logits.length = 0;
+    const states: Int32Array[] = [new Int32Array(imageCodes(loaded.config)).fill(unknownToken)];
+    const run = model.generate('a smiling woman', { steps: 4, seed: 3 });
+    for (let next = await run.next(); !next.done; next = await run.next()) states.push(next.value.tokens[0]!);
+    const half = imageCodes(loaded.config) * layoutOf(loaded.config).codes;
+    for (const [step, kept] of watch.logits.entries()) {
+      const whole = await plain.logits([states[step]!]);
+      expect(whole.length).toBe(2 * half);
+      let worst = 0;
+      for (let i = 0; i < whole.length; i++) worst = Math.max(worst, Math.abs(whole[i]! - kept[i]!));
+      expect(worst).toBeLessThan(1e-4);
+    }
+    expect(watch.logits).toHaveLength(4);
+    await plain.close();
+  });
+
+  test('states are freed: answers, looks, abandoned answers; prompts are kept up to a bound', async () => {
+    const looked = await model.look(photo(1));
+    await collect(model.ask(looked, 'a?', { maxTokens: 3 }));
+    const abandoned = model.ask(looked, 'a?', { maxTokens: 9 });
+    await abandoned.next();
+    await abandoned.return('');
+    looked.free();
+    await expect(collect(model.ask(looked, 'a?'))).rejects.toThrow(/freed/);
+    for (let i = 0; i < 40; i++) await collect(model.generate(`a hat ${i}`, { steps: 1 }));
+    expect(watch.states.count).toBeLessThanOrEqual(17);
+  });
+});
+
+describe('BatchedEngine', () => {
+  const runtime = workerRuntime({ intraOpThreads: 1 });
+  const model = new UniF2ace(tinyModel(), runtime, true);
+  afterAll(() => model.close());
+
+  test('the queue is bounded, told its positions, and in order', async () => {
+    const engine = new BatchedEngine(model, { active: 1, waiting: 2 });
+    const told: number[][] = [[], [], []];
+    const done: number[] = [];
+    const run = (i: number) =>
+      collect(engine.generate('a', { steps: 2, onQueued: (ahead) => told[i]!.push(ahead) })).then(() => done.push(i));
+    const all = [run(0), run(1), run(2)];
+    await expect(collect(engine.generate('a'))).rejects.toThrow(QueueFullError);
+    expect(engine.load).toEqual({ active: 1, waiting: 2 });
+    await Promise.all(all);
+    await engine.drain();
+    expect(told).toEqual([[0], [1, 0], [2, 1, 0]]);
+    expect(done).toEqual([0, 1, 2]);
+    expect(engine.load).toEqual({ active: 0, waiting: 0 });
+  });
+
+  test('who leaves while waiting, in the middle, or stops reading frees the place', async () => {
+    const engine = new BatchedEngine(model, { active: 1 });
+    const stop = new AbortController();
+    const first = engine.generate('a', { steps: 300 });
+    await first.next();
+    const waiting = collect(engine.generate('b', { signal: stop.signal }));
+    const last = collect(engine.describe(photo(1), { maxTokens: 3 }));
+    stop.abort(new Error('left'));
+    await expect(waiting).rejects.toThrow('left');
+    await first.return([]);
+    expect(typeof (await last)).toBe('string');
+    // begun and never read: it goes on by itself
+    const unread = engine.generate('a', { steps: 2 });
+    await unread.next();
+    await engine.drain();
+    expect(await collect(unread)).toHaveLength(1);
+    await expect(collect(engine.generate('a', { steps: 0 }))).rejects.toThrow(/^generate: steps/);
+    expect(engine.load).toEqual({ active: 0, waiting: 0 });
+  });
+
+  test('limits out of range are refused; batch sizes are few', () => {
+    expect(() => new BatchedEngine(model, { active: 0 })).toThrow(/^batchedEngine: active/);
+    expect(Array.from({ length: 8 }, (_, i) => batchSize(i + 1))).toEqual([1, 2, 4, 4, 6, 6, 8, 8]);
+    expect(batchSize(20)).toBe(24);
+  });
+});
