@@ -1,6 +1,6 @@
-import { readdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { readdir, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { launchedRank, type TrainEvent, trainInWorker, type WatchServer, watchServer } from '@unif2ace/lab';
 import type { Command } from 'commander';
 import { z } from 'zod';
@@ -25,7 +25,7 @@ export function addTrain(program: Command, env: Environment): void {
   const command = program
     .command('train')
     .description('train a model by a recipe')
-    .argument('<recipe>', 'name of a recipe, for example pico')
+    .argument('<recipe>', 'name of a recipe, for example pico, or path of a .ts or .js file')
     .option('--resume', 'keep the stages that are finished')
     .option('--out <folder>', 'folder of the model (default: out/<recipe>)')
     .option(...dataOption)
@@ -35,13 +35,20 @@ export function addTrain(program: Command, env: Environment): void {
   addJsonOption(command).action((name: string, raw: Record<string, unknown>) => train(env, name, raw));
 }
 
-/** Address of a recipe's module. @throws CommandError that lists the recipes. */
-async function recipeUrl(name: string): Promise<string> {
+/** Address of a recipe's module, by name or by path. @throws CommandError that lists the recipes. */
+async function recipeUrl(env: Environment, name: string): Promise<string> {
+  if (/[\\/]|[.][cm]?[jt]s$/.test(name)) {
+    const path = resolve(env.cwd, name);
+    const found = await stat(path).catch(() => undefined);
+    if (!found?.isFile())
+      throw new CommandError('recipe', 'a file', `nothing at ${path}`, 'another path, or a name like pico');
+    return pathToFileURL(path).href;
+  }
   const known = import.meta.resolve('@unif2ace/recipes/pico');
   const files = await readdir(dirname(fileURLToPath(known)));
   const names = [...new Set(files.flatMap((file) => /^([\w-]+)\.[jt]s$/.exec(file)?.[1] ?? []))].sort();
   if (!names.includes(name))
-    throw new CommandError('recipe', `one of ${names.join(', ')}`, name, 'unif2ace train pico');
+    throw new CommandError('recipe', `one of ${names.join(', ')} or a path`, name, 'unif2ace train pico');
   return import.meta.resolve(`@unif2ace/recipes/${name}`);
 }
 
@@ -81,8 +88,8 @@ async function openPage(folder: string, port: number | undefined, status: Status
 
 async function train(env: Environment, name: string, raw: Record<string, unknown>): Promise<void> {
   const options = parseOptions('train', Options, raw);
-  const recipe = await recipeUrl(name);
-  const out = await planFolder(env, options.out ?? join('out', name));
+  const recipe = await recipeUrl(env, name);
+  const out = await planFolder(env, options.out ?? join('out', basename(name).replace(/[.][cm]?[jt]s$/, '')));
   const data = await dataFolder(env, options.data);
   const startMs = performance.now();
   const status = new StatusLine(env.stderr);

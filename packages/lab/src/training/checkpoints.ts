@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decodeFloat32, encodeSafetensors, readSafetensors } from '@unif2ace/core';
 import { writeFileAtomic } from '@unif2ace/core/node';
 import { z } from 'zod';
+import { notWritten } from './disk-trouble.ts';
 import { TrainError } from './events.ts';
+import { firstDifference } from './first-difference.ts';
 
 /** Everything that the next step depends on beside recipe and data: batches are functions of the step. */
 export interface TrainingState {
@@ -25,7 +28,10 @@ export interface CheckpointOptions {
 const Manifest = z.strictObject({
   format: z.literal('unif2ace-training-1'),
   step: z.int().nonnegative(),
+  /** Hash of the layout. */
   layout: z.string(),
+  /** The layout itself, to tell what differs. Checkpoints of earlier versions have none. */
+  described: z.unknown().optional(),
   bytes: z.int().positive(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   /** Smaller is better. */
@@ -46,19 +52,24 @@ function fileStem(step: number): string {
 export class Checkpoints {
   readonly #folder: string;
   readonly #layout: string;
+  readonly #described: unknown;
   readonly #keepLast: number;
   readonly #onLog: (text: string) => void;
 
   constructor(folder: string, { layout, keepLast = 2, onLog }: CheckpointOptions) {
     this.#folder = folder;
+    // as JSON has it, since that is what a manifest gives back
+    this.#described = JSON.parse(JSON.stringify(layout));
     this.#layout = createHash('sha256').update(JSON.stringify(layout)).digest('hex').slice(0, 16);
     this.#keepLast = keepLast;
     this.#onLog = onLog;
   }
 
-  /** Writes a checkpoint, then drops those that are neither among the newest nor the best. */
+  /**
+   * Writes a checkpoint, then drops those that are neither among the newest nor the best.
+   * @throws TrainError when it cannot be written; those before it stay as they are.
+   */
   async save({ step, arrays }: TrainingState, score: number): Promise<void> {
-    await mkdir(this.#folder, { recursive: true });
     const bytes = encodeSafetensors(
       Object.entries(arrays).map(([name, data]) => ({ name, shape: [data.length], dtype: 'F32' as const, data })),
     );
@@ -66,13 +77,23 @@ export class Checkpoints {
       format: 'unif2ace-training-1',
       step,
       layout: this.#layout,
+      described: this.#described,
       bytes: bytes.length,
       sha256: createHash('sha256').update(bytes).digest('hex'),
       score,
     };
     const path = join(this.#folder, fileStem(step));
-    await writeFileAtomic(`${path}.safetensors`, bytes);
-    await writeFileAtomic(`${path}.json`, `${JSON.stringify(manifest)}\n`);
+    try {
+      await mkdir(this.#folder, { recursive: true });
+      await writeFileAtomic(`${path}.safetensors`, bytes);
+      await writeFileAtomic(`${path}.json`, `${JSON.stringify(manifest)}\n`);
+    } catch (error) {
+      // half of a pair only takes room
+      if (!existsSync(`${path}.json`)) await rm(`${path}.safetensors`, { force: true });
+      const known = await this.#steps();
+      const kept = known.length > 0 ? `that of step ${known.at(-1)} is kept` : 'finished stages are kept';
+      throw await notWritten('checkpoint', path, bytes.length, error, kept);
+    }
     await this.#dropOld();
   }
 
@@ -110,10 +131,7 @@ export class Checkpoints {
 
   async #read(path: string): Promise<TrainingState> {
     const manifest = await this.#manifest(path);
-    if (manifest.layout !== this.#layout)
-      throw new TrainError(
-        `train: checkpoint ${path}: expected one of this recipe (layout ${this.#layout}), got layout ${manifest.layout}; try the recipe it was made with, or another --out`,
-      );
+    if (manifest.layout !== this.#layout) throw this.#ofAnother(path, manifest);
     const bytes = await readFile(`${path}.safetensors`);
     if (bytes.length !== manifest.bytes) throw new Error(`expected ${manifest.bytes} bytes, got ${bytes.length}`);
     const sum = createHash('sha256').update(bytes).digest('hex');
@@ -123,6 +141,16 @@ export class Checkpoints {
       step: manifest.step,
       arrays: Object.fromEntries([...tensors].map(([name, tensor]) => [name, decodeFloat32(tensor)])),
     };
+  }
+
+  #ofAnother(path: string, { layout, described }: Manifest): TrainError {
+    const found = described === undefined ? undefined : firstDifference(this.#described, described);
+    const differs = found
+      ? `${found.path || 'layout'} ${found.expected} as this recipe has it, got ${found.got}`
+      : `one of this recipe (layout ${this.#layout}), got layout ${layout}`;
+    return new TrainError(
+      `train: checkpoint ${path}: expected ${differs}; try the recipe it was made with, or another --out`,
+    );
   }
 
   async #dropOld(): Promise<void> {

@@ -215,7 +215,7 @@ describe('a whole training run on a small folder', () => {
     const recipe = tinyRecipe();
     const changed = recipe.backbone.map((stage) => ({ ...stage, learningRate: 5e-4 }));
     await expect(run('other', { ...recipe, backbone: changed }, { resume: true })).rejects.toThrow(
-      /expected one of this recipe/,
+      /expected settings[.]learningRate 0[.]0005 as this recipe has it, got 0[.]001; try the recipe it was made with/,
     );
   });
 

@@ -5,13 +5,14 @@ import {
   createTextTokenizer,
   decodeFloat32,
   describeQuestion,
-  type ModelConfig,
+  ModelConfig,
+  modelSpecs,
   questionPrompt,
   readSafetensors,
   type TokenizerJson,
 } from '@unif2ace/core';
 import { saveModel, writeFileAtomic, writeSafetensorsFile } from '@unif2ace/core/node';
-import { Philox, type Runtime } from '@unif2ace/graph';
+import { Philox, type Runtime, sizeOf } from '@unif2ace/graph';
 import { directRuntime } from '@unif2ace/graph/node';
 import { type FaceRecord, loadFacesAtSizes, readCelebA } from '../data/celeba.ts';
 import { captionFace } from '../data/grammar/caption.ts';
@@ -20,12 +21,14 @@ import { trainBpe } from '../data/train-bpe.ts';
 import { trainBackbone } from './backbone-stage.ts';
 import { arraysOfRoot, numberOfRoot, textOfRoot } from './collective/agreement.ts';
 import { type Collective, single } from './collective/collective.ts';
+import { notWritten } from './disk-trouble.ts';
 import { encodeFaces } from './encode-faces.ts';
 import { type OnTrainEvent, TrainError } from './events.ts';
 import type { Faces } from './face-batches.ts';
 import { trainFaceEncoder } from './face-encoder-stage.ts';
 import { monitored } from './monitor/run-monitor.ts';
 import type { Recipe } from './recipe.ts';
+import { checkRecipe } from './recipe-schema.ts';
 import type { StageContext } from './stage.ts';
 import { trainDecoder, trainTokenizer } from './tokenizer-stage.ts';
 
@@ -53,6 +56,7 @@ export interface RunOptions {
 
 /** Runs a recipe from photos to a model folder. @throws DataError, ImageError, TrainError */
 export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<ModelConfig> {
+  checkRecipe(recipe, `recipe ${recipe.name}`);
   return monitored({ ...options, folder: options.out }, (onEvent) => runStages(recipe, { ...options, onEvent }));
 }
 
@@ -86,7 +90,8 @@ async function runStages(recipe: Recipe, options: RunOptions): Promise<ModelConf
 
   const tokenizerJson = await stages.json('text', async () => textTokenizer(recipe, records));
   const tokenizer = createTextTokenizer(tokenizerJson);
-  const config = recipe.model(tokenizer.vocabSize);
+  const config = ModelConfig.parse(recipe.model(tokenizer.vocabSize));
+  stages.sizes = new Map(modelSpecs(config).map(({ name, shape }) => [name, sizeOf(shape)]));
   onEvent({ kind: 'stage', name: 'data', detail: `${records.length} faces of training identities` });
   const labels = records.map(({ attributes }) => attributes);
   const sizes = [config.imageSize, config.faceEncoder.imageSize];
@@ -143,6 +148,8 @@ class StageStore {
   readonly #resume: boolean;
   readonly #onEvent: OnTrainEvent;
   readonly #collective: Collective;
+  /** Elements of every parameter of the model, once it is known. */
+  sizes: ReadonlyMap<string, number> = new Map();
 
   constructor(folder: string, resume: boolean, onEvent: OnTrainEvent, collective: Collective) {
     this.#folder = folder;
@@ -173,6 +180,17 @@ class StageStore {
     return share(text);
   }
 
+  /** A result of another recipe is refused. */
+  #checkSizes(file: string, stored: ReadonlyMap<string, Float32Array>): void {
+    for (const [name, { length }] of stored) {
+      const expected = this.sizes.get(name);
+      if (expected !== length)
+        throw new TrainError(
+          `train: ${file}: ${name}: expected ${expected === undefined ? 'no such tensor' : `${expected} values`} in the model of this recipe, got ${length} values; try the recipe it was made with, or another --out`,
+        );
+    }
+  }
+
   /** Parameters of a stage, trained by all ranks and stored flat. */
   async weights(
     name: string,
@@ -183,15 +201,22 @@ class StageStore {
       if (!this.#isRoot) return arraysOfRoot(this.#collective, undefined);
       const { tensors } = readSafetensors(await readFile(file));
       const stored = new Map([...tensors].map(([key, tensor]) => [key, decodeFloat32(tensor)]));
+      this.#checkSizes(file, stored);
       return arraysOfRoot(this.#collective, stored);
     }
     this.#onEvent({ kind: 'stage', name, detail: '' });
     const weights = arraysOfRoot(this.#collective, await train());
     if (!this.#isRoot) return weights;
-    await writeSafetensorsFile(
-      file,
-      [...weights].map(([key, data]) => ({ name: key, shape: [data.length], dtype: 'F32' as const, data })),
-    );
+    const stored = [...weights].map(([key, data]) => ({
+      name: key,
+      shape: [data.length],
+      dtype: 'F32' as const,
+      data,
+    }));
+    await writeSafetensorsFile(file, stored).catch(async (error: unknown) => {
+      const bytes = stored.reduce((sum, { data }) => sum + data.byteLength, 0);
+      throw await notWritten('result', file, bytes, error, 'the checkpoints of the stage are kept');
+    });
     await rm(join(this.#folder, '..', 'checkpoints', name), { recursive: true, force: true });
     return weights;
   }

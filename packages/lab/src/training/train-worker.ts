@@ -2,13 +2,13 @@ import { writeSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { directRuntime } from '@unif2ace/graph/node';
-import { type AttributeRecipe, trainAttributes } from '../attributes/train-attributes.ts';
+import { trainAttributes } from '../attributes/train-attributes.ts';
 import { launchedRank, threadsOfRank } from './collective/launch.ts';
 import type { MpiCollective } from './collective/mpi.ts';
 import { describeError } from './describe-error.ts';
 import { type TrainEvent, TrainStopped } from './events.ts';
+import { loadRecipe } from './load-recipe.ts';
 import { measurePeakFlops } from './monitor/machine-peak.ts';
-import type { Recipe } from './recipe.ts';
 import { type RunOptions, runRecipe } from './run-recipe.ts';
 import type { WorkerMessage, WorkerRun } from './train-in-worker.ts';
 
@@ -23,7 +23,7 @@ async function train({
   collective,
   runtime = directRuntime(),
 }: Pick<RunOptions, 'collective' | 'runtime'>): Promise<WorkerMessage> {
-  const recipe = ((await import(recipeUrl)) as { default: Recipe | AttributeRecipe }).default;
+  const recipe = await loadRecipe(recipeUrl);
   const run: RunOptions = {
     ...options,
     ...(collective && { collective }),
