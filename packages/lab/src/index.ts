@@ -95,6 +95,7 @@ export * from './training/adamw.ts';
 export type { Collective } from './training/collective/collective.ts';
 export { launchedRank } from './training/collective/launch.ts';
 export * from './training/events.ts';
+export { loadRecipe } from './training/load-recipe.ts';
 export * from './training/lr-schedule.ts';
 export { measurePeakFlops } from './training/monitor/machine-peak.ts';
 export { type WatchServer, watchServer } from './training/monitor/watch-server.ts';

@@ -29,6 +29,9 @@ async function importModule(url: string): Promise<{ default?: unknown }> {
     // Node before 22.18 does not load TypeScript by itself
     if ((error as NodeJS.ErrnoException).code !== 'ERR_UNKNOWN_FILE_EXTENSION') throw error;
     const { tsImport } = await import('tsx/esm/api');
-    return (await tsImport(url, import.meta.url)) as { default?: unknown };
+    const module = (await tsImport(url, import.meta.url)) as { default?: unknown };
+    // outside of a package of ES modules the file is loaded as CommonJS, whose exports are the default
+    const inner = module.default;
+    return typeof inner === 'object' && inner !== null && 'default' in inner ? inner : module;
   }
 }

@@ -41,7 +41,7 @@ export interface Companion {
 }
 
 /** Looks on; must change nothing. */
-export interface LoopObserver {
+interface LoopObserver {
   /** The outputs of one part of a step; their buffers are reused. */
   outputs(values: Readonly<Record<string, Float32Array>>): void;
   /** After a step and before its checkpoint. `average` has the layout of the state's parameters. */

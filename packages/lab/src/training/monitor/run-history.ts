@@ -19,7 +19,7 @@ export interface RunView {
   notes: { time: string; kind: 'alarm' | 'clear' | 'log'; text: string }[];
 }
 
-export interface StageView {
+interface StageView {
   stage: string;
   steps: number;
   /** Columns of one length: `step` and each figure; null where it is not known. */
@@ -27,7 +27,7 @@ export interface StageView {
   routers: RouterView[];
 }
 
-export interface RouterView extends Pick<RouterFigures, 'task' | 'level' | 'layer'> {
+interface RouterView extends Pick<RouterFigures, 'task' | 'level' | 'layer'> {
   step: number[];
   /** For each expert its load over time. */
   load: number[][];
