@@ -567,6 +567,27 @@ describe('failures give code 1, one line and no file', () => {
     expect((await readdir(cwd)).sort()).toEqual(['full.png', 'photo.png']);
   });
 
+  it('train: a recipe by path that is none, has a wrong field, or a page without a port', async () => {
+    const missing = await unif2ace('train', './mine.mjs');
+    expect(missing).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^recipe: expected a file, got nothing at/),
+    });
+    await mkdir(join(cwd, 'celeba'));
+    await writeFile(join(cwd, 'mine.mjs'), "export default { kind: 'model', name: 'mine', sed: 1 };\n");
+    const wrong = await unif2ace('train', './mine.mjs', '--data', 'celeba');
+    expect(wrong).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^train: mine[.]mjs: [^\n]+\n$/),
+    });
+    const port = await unif2ace('train', 'pico', '--watch', '--port', 'x');
+    expect(port).toMatchObject({ code: 2, stderr: expect.stringMatching(/^--port: expected a whole number/) });
+    await rm(join(cwd, 'celeba'), { recursive: true });
+    await rm(join(cwd, 'mine.mjs'));
+    expect(await readdir(cwd)).toEqual(['photo.png']);
+  });
+
   it('train: unknown recipe and missing data', async () => {
     const unknown = await unif2ace('train', 'giga');
     expect(unknown).toMatchObject({

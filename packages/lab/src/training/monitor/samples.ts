@@ -109,9 +109,10 @@ export class Samples {
     const { config, tokenizer, fixed, runtime, folder, stage, onEvent } = this.#context;
     const weights = new Map([...fixed, ...trained]);
     const model: LoadedModel = { config, tokenizer, weights, hash: hashOf(trained) };
-    // threads that spin would slow the session of the training
+    // threads that spin would slow the session of the training; keys and values go with the model, not with the runtime
+    const { states: _, ...stateless } = runtime;
     const quiet: Runtime = {
-      ...runtime,
+      ...stateless,
       createSession: (graph, options) => runtime.createSession(graph, { ...options, allowSpinning: false }),
     };
     const unif2ace = new UniF2ace(model, quiet);
