@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Runtime } from '@unif2ace/graph';
-import { workerRuntime } from '@unif2ace/graph/node';
+import type { Device, DeviceChoice, Runtime } from '@unif2ace/graph';
+import { openRuntime } from '@unif2ace/graph/node';
 
 /** A text stream that may be a terminal. */
 export interface Output {
@@ -24,7 +24,8 @@ export interface Environment {
   signal: AbortSignal;
   /** Folder of the checkout or of the installed package: it holds weights/ and recipes/. */
   root: string;
-  makeRuntime(): Runtime;
+  /** @throws DeviceError naming what can be had. */
+  openRuntime(device: Device | 'auto'): Promise<DeviceChoice & { runtime: Runtime }>;
 }
 
 /** The nearest folder above this file with weights/: the installed package, or the checkout around it. */
@@ -44,6 +45,6 @@ export function processEnvironment(signal: AbortSignal): Environment {
     cwd: process.cwd(),
     signal,
     root: findRoot(),
-    makeRuntime: () => workerRuntime(),
+    openRuntime,
   };
 }

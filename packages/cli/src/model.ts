@@ -55,10 +55,10 @@ export async function withModel<T>(
   const folder = await resolveModel(env, choice.model);
   const loaded = await loadModel(folder);
   env.signal.throwIfAborted();
-  const runtime = env.makeRuntime();
+  const { runtime, reason } = await env.openRuntime(choice.device);
   const face = new UniF2ace(loaded, runtime);
   if (choice.device === 'auto' && !choice.json)
-    env.stderr.write(`device: ${face.device} (ONNX Runtime), model: ${face.config.name}\n`);
+    env.stderr.write(`device: ${face.device} (${reason}), model: ${face.config.name}\n`);
   try {
     return await work({ face, loaded, folder, runtime });
   } finally {

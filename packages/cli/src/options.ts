@@ -1,3 +1,4 @@
+import { type Device, devices } from '@unif2ace/graph';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { quoted, UsageError } from './errors.ts';
@@ -17,18 +18,20 @@ export function numberFrom(min: number, max: number, kind: 'real' | 'whole' = 'w
 
 export const seedOption = numberFrom(0, Number.MAX_SAFE_INTEGER);
 export const jsonOption = z.boolean().default(false);
+/** As help and errors list them. */
+const deviceNames = `auto, ${devices.slice(0, -1).join(', ')} or ${devices.at(-1)}`;
 export const pathOption = z.string().min(1, { error: 'a path' });
 
 /** Options of every command that runs a model. */
 export const modelOptions = {
   json: jsonOption,
   model: z.string().min(1, { error: 'a name or a folder' }),
-  device: z.enum(['auto', 'cpu'], { error: 'auto or cpu' }),
+  device: z.enum(['auto', ...devices], { error: deviceNames }),
 };
 export interface ModelChoice {
   json: boolean;
   model: string;
-  device: 'auto' | 'cpu';
+  device: Device | 'auto';
 }
 
 export function addJsonOption(command: Command): Command {
@@ -38,7 +41,7 @@ export function addJsonOption(command: Command): Command {
 export function addModelOptions(command: Command): Command {
   return addJsonOption(command)
     .option('--model <name|folder>', 'a bundled model or a model folder', 'pico')
-    .option('--device <device>', 'auto or cpu', 'auto');
+    .option('--device <device>', deviceNames, 'auto');
 }
 
 const flags: Record<string, string> = { count: '-n' };

@@ -111,7 +111,7 @@ async function inProcess(work: (env: Environment) => Promise<number>): Promise<O
     cwd,
     signal: controller.signal,
     root: home,
-    makeRuntime: () => directRuntime({ intraOpThreads: 1 }),
+    openRuntime: async () => ({ device: 'cpu', reason: 'in a test', runtime: directRuntime({ intraOpThreads: 1 }) }),
   };
   return { code: await work(env), ...text };
 }
@@ -217,7 +217,7 @@ describe('generate', () => {
 
   it('says the device unless it was given', async () => {
     const auto = await unif2ace('generate', prompt, '--seed', '1', '--steps', '1', ...tiny);
-    expect(auto.stderr).toBe('device: cpu (ONNX Runtime), model: tiny\n');
+    expect(auto.stderr).toBe('device: cpu (in a test), model: tiny\n');
     const given = await unif2ace('generate', prompt, '--seed', '1', '--steps', '1', '--device', 'cpu', ...tiny);
     expect(given.stderr).toBe('');
   });
@@ -253,7 +253,7 @@ describe('generate', () => {
 describe('describe, ask, reconstruct', () => {
   it('stream text that ends in one line end, the same as the document holds', async () => {
     const plain = await unif2ace('describe', 'photo.png', ...tiny);
-    expect(plain).toMatchObject({ code: 0, stderr: 'device: cpu (ONNX Runtime), model: tiny\n' });
+    expect(plain).toMatchObject({ code: 0, stderr: 'device: cpu (in a test), model: tiny\n' });
     const document = await unif2ace('describe', 'photo.png', '--json', ...tiny);
     expect(document.stderr).toBe('');
     const { description, ...rest } = JSON.parse(document.stdout);
@@ -413,7 +413,11 @@ describe('usage errors give code 2 and one line', () => {
       /--seed: expected a whole number from 0 to 2\^53 − 1/,
     ],
     ['hexadecimal', ['generate', 'x', '--scale', '0x10'], /--scale: expected/],
-    ['unknown device', ['describe', 'photo.png', '--device', 'gpu'], /--device: expected auto or cpu, got "gpu"/],
+    [
+      'unknown device',
+      ['describe', 'photo.png', '--device', 'gpu'],
+      /--device: expected auto, cpu, webgpu, cuda, coreml or dml, got "gpu"/,
+    ],
     [
       'no face number',
       ['ask', 'photo.png', 'Who?', '--face', '0'],

@@ -4,7 +4,7 @@ import { type MaskgitOptions, philoxDraws, sampleMaskgit, unknownToken } from '.
 import { blendTokens, type EditRegion, regionTokens } from './edit/region.ts';
 import { Answering } from './engine/answering.ts';
 import { Denoising } from './engine/denoising.ts';
-import { GraphCache } from './engine/graph-cache.ts';
+import { GraphCache, type Precision } from './engine/graph-cache.ts';
 import { KeptState } from './engine/kept-state.ts';
 import { padded } from './engine/step-batcher.ts';
 import { fromChannelsFirst, type PixelImage, toChannelsFirst } from './image/pixels.ts';
@@ -90,11 +90,11 @@ export class UniF2ace {
    */
   static async load(model: ModelReference, options: LoadOptions = {}): Promise<UniF2ace> {
     const opened = await open(model, options);
-    return new UniF2ace(opened.model, opened.runtime, opened.ownsRuntime);
+    return new UniF2ace(opened.model, opened.runtime, opened.ownsRuntime, opened.precision);
   }
 
   /** With `ownsRuntime`, `close` closes the runtime too. */
-  constructor(model: LoadedModel, runtime: Runtime, ownsRuntime = false) {
+  constructor(model: LoadedModel, runtime: Runtime, ownsRuntime = false, precision: Precision = 'fp32') {
     this.#ownsRuntime = ownsRuntime;
     this.config = model.config;
     this.hash = model.hash;
@@ -102,7 +102,7 @@ export class UniF2ace {
     this.#runtime = runtime;
     this.#layout = layoutOf(model.config);
     const states = runtime.states ?? new LocalStates();
-    this.#graphs = new GraphCache(model, runtime);
+    this.#graphs = new GraphCache(model, runtime, precision);
     this.#denoising = new Denoising(model, this.#graphs, states);
     this.#answering = new Answering(model, this.#graphs, states);
     this.#textIds = Array.from({ length: model.config.textVocabSize }, (_, id) => id);

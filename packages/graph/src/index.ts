@@ -6,6 +6,7 @@ export { type EncodedModel, encodeModel } from './onnx/encode.ts';
 export { type BuildOptions, buildModel } from './onnx/lower.ts';
 export * from './onnx/model.ts';
 export { ProtobufWriter } from './onnx/protobuf.ts';
+export { type QuantizeOptions, quantizeModel } from './onnx/quantize.ts';
 export * from './ops/activation.ts';
 export * from './ops/attention.ts';
 export * from './ops/conv.ts';

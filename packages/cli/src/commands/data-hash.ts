@@ -20,7 +20,7 @@ export function addDataHash(data: Command, env: Environment): void {
 
 async function hash(env: Environment, photos: string[], raw: Record<string, unknown>): Promise<void> {
   const flags = parseOptions('data hash', HashFlags, raw);
-  const runtime = env.makeRuntime();
+  const { runtime } = await env.openRuntime('auto');
   const workshop = new FaceWorkshop(runtime, null);
   // a face that a build would turn away for its quality can be listed as well
   const settings = { ...defaultDetectSettings, faces: 'all', minFacePixels: 0, maxYaw: 1e9, minSharpness: 0 } as const;

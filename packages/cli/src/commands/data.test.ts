@@ -23,7 +23,7 @@ async function command(...args: string[]): Promise<{ code: number; out: string; 
     cwd: root,
     signal: new AbortController().signal,
     root,
-    makeRuntime: () => directRuntime(),
+    openRuntime: async () => ({ device: 'cpu', reason: 'in a test', runtime: directRuntime() }),
   };
   const code = await run(['data', ...args], env);
   return { code, ...text };

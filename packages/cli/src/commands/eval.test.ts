@@ -99,7 +99,7 @@ async function evaluate(...args: string[]): Promise<{ code: number; stdout: stri
     cwd: home,
     signal: new AbortController().signal,
     root: home,
-    makeRuntime: () => directRuntime({ intraOpThreads: 1 }),
+    openRuntime: async () => ({ device: 'cpu', reason: 'in a test', runtime: directRuntime({ intraOpThreads: 1 }) }),
   };
   const code = await run(['eval', ...args, '--model', 'tiny', '--data', 'celeba'], env);
   return { code, ...text };

@@ -1,4 +1,4 @@
-import type { OnnxModel, Runtime, Session, TensorValues } from '@unif2ace/graph';
+import { type OnnxModel, quantizeModel, type Runtime, type Session, type TensorValues } from '@unif2ace/graph';
 import type { ModelConfig } from '../model/config.ts';
 import {
   denoiseModel,
@@ -24,14 +24,23 @@ const builders = {
 
 type Build = (config: ModelConfig, weights: LoadedModel['weights'], ...sizes: number[]) => OnnxModel;
 
+/** How exact the matrices of the backbone are; pictures and encoders stay float32. */
+export type Precision = 'fp32' | 'int8' | 'int4';
+
+/** Graphs without the backbone: mostly convolutions, which stay as they are. */
+const pictures: readonly string[] = ['tokenize', 'detokenize', 'feature'];
+
 /** The graphs of a model on a runtime: built when first needed, kept by shape. */
 export class GraphCache {
   readonly #model: LoadedModel;
   readonly #runtime: Runtime;
   readonly #sessions = new Map<string, Promise<Session>>();
 
-  constructor(model: LoadedModel, runtime: Runtime) {
+  readonly #precision: Precision;
+
+  constructor(model: LoadedModel, runtime: Runtime, precision: Precision = 'fp32') {
     this.#model = model;
+    this.#precision = precision;
     this.#runtime = runtime;
   }
 
@@ -40,9 +49,17 @@ export class GraphCache {
     const known = this.#sessions.get(key);
     if (known) return known;
     const build: Build = builders[kind];
-    const session = this.#runtime.createSession(build(this.#model.config, this.#model.weights, ...sizes));
+    const model = build(this.#model.config, this.#model.weights, ...sizes);
+    const session = this.#runtime.createSession(pictures.includes(kind) ? model : this.#reduced(model));
     this.#sessions.set(key, session);
     return session;
+  }
+
+  #reduced(model: OnnxModel): OnnxModel {
+    if (this.#precision === 'fp32') return model;
+    // a router's small error changes which expert is asked
+    const keep = (name: string) => name.endsWith('gate.weight');
+    return quantizeModel(model, { bits: this.#precision === 'int8' ? 8 : 4, keep });
   }
 
   async close(): Promise<void> {

@@ -45,7 +45,7 @@ export async function chooseDevice(
   }
   for (const device of ['cuda', 'coreml', 'dml'] as const)
     if (known.includes(device) && (await works(device))) return { device, reason: `it works here; known are ${list}` };
-  const why = failures.length > 0 ? failures.join('; ') : `of ${list} the one that needs no graphics card`;
+  const why = failures.length > 0 ? failures.join('; ') : `ONNX Runtime has ${list}; webgpu only if asked for`;
   return { device: 'cpu', reason: why };
 }
 
