@@ -15,11 +15,14 @@ export async function loadRecipe(url: string): Promise<Recipe | AttributeRecipe>
   const module = await importModule(url).catch((error: unknown) => {
     throw new TrainError(`train: ${name}: expected a module that can be loaded, got ${describeError(error)}`);
   });
-  if (module.default === undefined)
+  // TypeScript outside of a package of ES modules is loaded as CommonJS, whose exports are the default
+  const outer = module.default;
+  const value = typeof outer === 'object' && outer !== null && 'default' in outer ? outer.default : outer;
+  if (value === undefined)
     throw new TrainError(
       `train: ${name}: expected a module whose default export is a recipe, got exports ${Object.keys(module).join(', ') || 'of nothing'}; try export default { kind: 'model', … }`,
     );
-  return checkRecipe(module.default, name);
+  return checkRecipe(value, name);
 }
 
 async function importModule(url: string): Promise<{ default?: unknown }> {
@@ -29,9 +32,6 @@ async function importModule(url: string): Promise<{ default?: unknown }> {
     // Node before 22.18 does not load TypeScript by itself
     if ((error as NodeJS.ErrnoException).code !== 'ERR_UNKNOWN_FILE_EXTENSION') throw error;
     const { tsImport } = await import('tsx/esm/api');
-    const module = (await tsImport(url, import.meta.url)) as { default?: unknown };
-    // outside of a package of ES modules the file is loaded as CommonJS, whose exports are the default
-    const inner = module.default;
-    return typeof inner === 'object' && inner !== null && 'default' in inner ? inner : module;
+    return (await tsImport(url, import.meta.url)) as { default?: unknown };
   }
 }
