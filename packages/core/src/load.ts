@@ -16,9 +16,10 @@ export interface LoadOptions {
   threads?: number;
   /**
    * `prepacked` (default) rearranges the weights of every graph once: products are up to 15 % faster, start-up takes longer and
-   * memory grows with every batch size in use. `plain` computes from the weights as they are.
+   * memory grows with every batch size in use. `plain` computes from the weights as they are. `mapped`, in Node alone, puts the
+   * weights of all graphs into one temporary file that is mapped: least memory for large models, which must fit on that disk.
    */
-  weights?: 'prepacked' | 'plain';
+  weights?: 'prepacked' | 'plain' | 'mapped';
   /**
    * Bits of the backbone's matrices. Default `fp32`. `int8` and `int4` take a quarter and an eighth of the memory and are faster with
    * large models; `int8` hardly changes what is said and drawn, `int4` does (docs/library.md has the figures).
@@ -52,8 +53,8 @@ export async function open(reference: ModelReference, options: LoadOptions): Pro
   } = options;
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 1024))
     throw new RangeError(`load: threads: expected a whole number from 1 to 1,024, got ${threads}`);
-  if (weights !== 'prepacked' && weights !== 'plain')
-    throw new RangeError(`load: weights: expected prepacked or plain, got ${weights}`);
+  if (!['prepacked', 'plain', 'mapped'].includes(weights))
+    throw new RangeError(`load: weights: expected prepacked, plain or mapped, got ${weights}`);
   if (!['fp32', 'int8', 'int4'].includes(precision))
     throw new RangeError(`load: precision: expected fp32, int8 or int4, got ${precision}`);
   signal?.throwIfAborted();
@@ -65,6 +66,7 @@ export async function open(reference: ModelReference, options: LoadOptions): Pro
   }
   const opened = await platform.openRuntime(device, {
     prepack: weights === 'prepacked',
+    mapWeights: weights === 'mapped',
     ...(threads !== undefined && { intraOpThreads: threads }),
   });
   if (signal?.aborted) {

@@ -43,20 +43,28 @@ export class StepBatcher<Item extends BatchItem, Result> {
     if (this.#busy) return;
     this.#busy = true;
     while (this.#waiting.length > 0) {
-      // requests whose step just ended ask for their next one first
+      // who asks in this turn takes part
       await turn();
       const chosen = this.#choose();
       if (chosen.length === 0) continue;
-      try {
-        const results = await this.#run(chosen.map(({ item }) => item));
-        chosen.forEach(({ resolve }, i) => {
-          resolve(results[i]!);
-        });
-      } catch (error) {
-        for (const { reject } of chosen) reject(error);
-      }
+      const outcome = await this.#run(chosen.map(({ item }) => item)).catch((error: unknown) => ({ error }));
+      const delivered = this.#deliver(chosen, outcome);
+      // a full run that waits need not wait for what requests make of this one
+      if (this.#waiting.reduce((rows, { item }) => rows + item.rows, 0) < this.#budget) await delivered;
     }
     this.#busy = false;
+  }
+
+  /** One request a turn of the event loop: what each does with its result at once must not add up to a pause. */
+  async #deliver(
+    chosen: readonly Waiting<Item, Result>[],
+    outcome: readonly Result[] | { error: unknown },
+  ): Promise<void> {
+    for (const [i, { resolve, reject }] of chosen.entries()) {
+      if ('error' in outcome) reject(outcome.error);
+      else resolve(outcome[i]!);
+      await turn();
+    }
   }
 
   #choose(): Waiting<Item, Result>[] {

@@ -43,6 +43,8 @@ export interface EncodeOptions {
    * of its own. Without it all weights go into the model, which then must stay below 2 GiB.
    */
   externalFile?: string | ((index: number) => string);
+  /** Where certain weights already lie in files, instead of `externalFile`; nothing of them is written. */
+  externalPlaces?: ReadonlyMap<OnnxTensor, ExternalPlace>;
   /** Weights of at least this size go to the external file. Default 1,024. */
   externalThresholdBytes?: number;
 }
@@ -54,12 +56,13 @@ export interface EncodeOptions {
 export function encodeModel(model: OnnxModel, options: EncodeOptions = {}): EncodedModel {
   const { externalFile, externalThresholdBytes = 1024 } = options;
   const external: EncodedModel['external'] = [];
-  const places = new Map<OnnxTensor, ExternalPlace>();
+  const places = new Map<OnnxTensor, ExternalPlace>(options.externalPlaces);
   let externalBytes = 0;
   let inlineBytes = 0;
   for (const tensor of model.initializers) {
     checkTensor(tensor);
     const { byteLength } = tensor.data;
+    if (places.has(tensor)) continue;
     if (!externalFile || byteLength < externalThresholdBytes) {
       inlineBytes += byteLength;
       continue;
@@ -99,7 +102,7 @@ export function encodeModel(model: OnnxModel, options: EncodeOptions = {}): Enco
   return { bytes: writer.finish(), external, externalBytes };
 }
 
-interface ExternalPlace {
+export interface ExternalPlace {
   readonly file: string;
   readonly offset: number;
 }

@@ -1,6 +1,7 @@
 import * as ort from 'onnxruntime-node';
 import { encodeModel } from '../onnx/encode.ts';
 import { type OnnxModel, type TypedArray, tensorFault } from '../onnx/model.ts';
+import { MappedWeights } from './node-mapped.ts';
 import {
   type Runtime,
   type Session,
@@ -20,12 +21,18 @@ interface ValueInfo {
 
 /** ONNX Runtime in the calling thread: `run` blocks the event loop. For workers, tests and benchmarks. */
 export function directRuntime(defaults: SessionOptions = {}): Runtime {
+  let mapped: MappedWeights | null = null;
   return {
     device: defaults.device ?? 'cpu',
-    createSession: async (model, options) => createSession(model, { ...defaults, ...options }),
+    createSession: async (model, options) => {
+      const all = { ...defaults, ...options };
+      if (!all.mapWeights) return createSession(model, all);
+      mapped ??= new MappedWeights();
+      return openSession(mapped.write(model), model, all);
+    },
     loadSession: async (file, options) => loadSession(file, { ...defaults, ...options }),
     states: new LocalStates(),
-    close: async () => {},
+    close: async () => mapped?.close(),
   };
 }
 
@@ -38,6 +45,12 @@ async function createSession(model: OnnxModel, options: SessionOptions): Promise
       ...(external.length > 0 && { externalData: external.map(({ file, data }) => ({ path: file, data })) }),
     }),
   );
+  return new DirectSession(session, model.inputs, model.outputs, true);
+}
+
+/** A graph of ours from its file. */
+async function openSession(path: string, model: OnnxModel, options: SessionOptions): Promise<Session> {
+  const session = await guard('createSession', () => ort.InferenceSession.create(path, ortOptions(options)));
   return new DirectSession(session, model.inputs, model.outputs, true);
 }
 

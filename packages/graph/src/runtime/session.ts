@@ -20,6 +20,11 @@ export interface SessionOptions {
   allowSpinning?: boolean;
   /** Rearrange constant weights once for faster products, at the price of start-up time and memory. Default true. */
   prepack?: boolean;
+  /**
+   * Keep the weights of all graphs of the runtime in one temporary file that sessions map. Prepacked weights are copies all the
+   * same, so `prepack: false` belongs to it. Not in the browser. Default false.
+   */
+  mapWeights?: boolean;
   /** Write a profile of every operator to files that begin so. */
   profilePrefix?: string;
   /**

@@ -49,6 +49,7 @@ async function answer(request: WorkerRequest): Promise<WorkerReply> {
       return { kind: 'done' };
     case 'close':
       for (const session of sessions.values()) await session.release();
+      await runtime.close();
       parentPort!.close();
       return { kind: 'done' };
   }
