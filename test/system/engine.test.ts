@@ -37,7 +37,7 @@ function watched(runtime: Runtime): { runtime: Runtime; rows: number[]; states: 
     run: async (session: Session, request) => {
       if (request.rows.length > 0) rows.push(request.rows.length);
       const result = await states.run(session, request);
-      if (session.inputNames.includes('ratio')) logits.push((result.logits!.data as Float32Array).slice());
+      if (result.logits && session.inputNames.includes('ratio')) logits.push((result.logits!.data as Float32Array).slice());
       return result;
     },
   };
@@ -107,6 +107,34 @@ describe.each([1, 2])('with %i codes a position', (codeGroups) => {
     }
     expect(watch.logits).toHaveLength(4);
     await plain.close();
+  });
+
+  test('routing: so many experts of a position as the model chooses, weights as the router gives them', async () => {
+    const tokens = new Int32Array(imageCodes(loaded.config)).fill(unknownToken);
+    const routing = await model.routing('a hat', tokens);
+    const other = await model.routing('blond hair', tokens);
+    const positions = tokens.length / codeGroups;
+    expect(routing.map(({ level, layer }) => `${level} ${layer}`)).toEqual([
+      'token 0',
+      'sequence 0',
+      'token 1',
+      'sequence 1',
+    ]);
+    for (const { level, experts, weights } of routing) {
+      const columns = level === 'token' ? positions : 1;
+      expect(weights).toHaveLength(experts.length * columns);
+      for (let column = 0; column < columns; column++) {
+        const fired = experts.map((_, e) => weights[e * columns + column]!).filter((w) => w > 0);
+        expect(fired).toHaveLength(2);
+        const sum = fired.reduce((a, b) => a + b, 0);
+        // sequence-level weights are renormalised, token-level ones are shares of a softmax
+        if (level === 'sequence') expect(sum).toBeCloseTo(1, 5);
+        else expect(sum).toBeLessThan(1);
+      }
+    }
+    expect(routing[1]!.experts).toEqual(['copy', 'zero', 'noise', 'copy']);
+    expect(other).not.toEqual(routing);
+    await expect(model.routing('a', new Int32Array(3))).rejects.toThrow(/^routing: tokens: expected/);
   });
 
   test('states are freed: answers, looks, abandoned answers; prompts are kept up to a bound', async () => {

@@ -36,6 +36,7 @@ export * from './encoders/attribute-classifier.ts';
 export * from './encoders/clip-vit.ts';
 export * from './encoders/face-cnn.ts';
 export * from './engine/batched-engine.ts';
+export type { ExpertRouting } from './engine/denoising.ts';
 export type { Precision } from './engine/graph-cache.ts';
 export { batchSize } from './engine/step-batcher.ts';
 export * from './image/pixels.ts';

@@ -3,7 +3,7 @@ import { type FaceInPhoto, faceView } from './detection/align.ts';
 import { type MaskgitOptions, philoxDraws, sampleMaskgit, unknownToken } from './diffusion/sampler-maskgit.ts';
 import { blendTokens, type EditRegion, regionTokens } from './edit/region.ts';
 import { Answering } from './engine/answering.ts';
-import { Denoising } from './engine/denoising.ts';
+import { Denoising, type ExpertRouting } from './engine/denoising.ts';
 import { GraphCache, type Precision } from './engine/graph-cache.ts';
 import { KeptState } from './engine/kept-state.ts';
 import { padded } from './engine/step-batcher.ts';
@@ -222,6 +222,14 @@ export class UniF2ace {
     } finally {
       release();
     }
+  }
+
+  /**
+   * Which experts fire for an image in one step of its generation: `tokens` of that step, as `generate` yields them. One run of the
+   * network without guidance. @throws RangeError for tokens of another size, or a model without experts.
+   */
+  routing(prompt: string, tokens: Int32Array): Promise<ExpertRouting[]> {
+    return this.#denoising.routing(prompt, tokens);
   }
 
   /** Image codes of faces: [N·G] each, the G codes of a position one after the other. @throws FaceError when the landmarks of one coincide. */

@@ -1,10 +1,10 @@
-import { float32, int32, type States } from '@unif2ace/graph';
+import { float32, int32, type States, type TensorValues } from '@unif2ace/graph';
 import { type CodeLogits, unknownToken } from '../diffusion/sampler-maskgit.ts';
 import { imageCodes, imageTokens, layoutOf } from '../model/config.ts';
 import type { LoadedModel } from '../model/source.ts';
 import { t2iPrefix } from '../prompt/sequences.ts';
-import { type ImageIds, imageIds } from '../prompt/special-tokens.ts';
-import type { GraphCache } from './graph-cache.ts';
+import { type ImageIds, imageIds, type SpecialTokens } from '../prompt/special-tokens.ts';
+import { type GraphCache, needed } from './graph-cache.ts';
 import { PromptCache, type ReadPrompt } from './prompt-cache.ts';
 import { type BatchItem, padded, StepBatcher } from './step-batcher.ts';
 
@@ -22,6 +22,18 @@ interface DenoiseRow {
 
 interface DenoiseItem extends BatchItem {
   row: readonly DenoiseRow[];
+}
+
+/** What the router of a layer did for one image. */
+export interface ExpertRouting {
+  /** From 0. */
+  layer: number;
+  /** Token level: each position has its experts. Sequence level: all positions share them. */
+  level: 'token' | 'sequence';
+  /** E names: "expert 3", or what a sequence-level expert is: "copy", "noise". */
+  experts: string[];
+  /** Gate weights, 0 where an expert did not fire: [E, N] row by row, [E] at sequence level. */
+  weights: Float32Array;
 }
 
 /** Denoising steps of all requests, in shared runs on kept prompts. */
@@ -54,11 +66,7 @@ export class Denoising {
     // conditional rows, then unconditional ones
     const branches = await this.#all(prefixes);
     const logits: CodeLogits = async (state) => {
-      const images = state.map((codes) => ({
-        image: imageIds(layout, codes),
-        ratio: codes.filter((code) => code === unknownToken).length / codes.length,
-      }));
-      const row = branches.map(({ prompt }, i) => ({ ...images[i % images.length]!, prompt }));
+      const row = branches.map(({ prompt }, i) => rowOf(layout, state[i % state.length]!, prompt));
       const data = await this.#batcher.submit({ rows: row.length, kind: 'denoise', row }, signal);
       const half = (data.length / row.length) * state.length;
       return { conditional: data.subarray(0, half), ...(guided && { unconditional: data.subarray(half) }) };
@@ -82,36 +90,14 @@ export class Denoising {
   /** Logits [rows·N·G·V] of each item. */
   async #run(items: readonly DenoiseItem[]): Promise<Float32Array[]> {
     const { config } = this.#model;
-    const layout = layoutOf(config);
-    const [length, kept] = [imageTokens(config) + 2, config.promptTokens + 1];
     const rows = padded(items.flatMap(({ row }) => row));
-    const mask = new Float32Array(rows.length * (kept + length));
-    rows.forEach(({ prompt }, i) => {
-      mask.set(prompt.mask, i * (kept + length));
-    });
-    const session = await this.#graphs.get('denoise', rows.length);
-    const { logits } = await this.#states.run(session, {
-      feeds: {
-        ids: int32(
-          rows.flatMap(({ image }) => [layout.soi, ...image.first, layout.eoi]),
-          [rows.length, length],
-        ),
-        ...otherCodes(rows.map(({ image }) => image)),
-        mask: float32(mask, [rows.length, 1, 1, kept + length]),
-        positions: int32(
-          Array.from({ length }, (_, i) => kept + i),
-          [length],
-        ),
-        ratio: float32(
-          Float32Array.from(rows, ({ ratio }) => ratio),
-          [rows.length],
-        ),
-      },
+    const { logits } = await this.#states.run(await this.#graphs.get('denoise', rows.length), {
+      feeds: this.#feeds(rows),
       rows: rows.map(({ prompt }) => prompt.state.id),
       writes: [],
       fetches: ['logits'],
     });
-    const size = imageCodes(config) * layout.codes;
+    const size = imageCodes(config) * layoutOf(config).codes;
     let at = 0;
     return items.map(({ row }) => {
       const part = (logits!.data as Float32Array).subarray(at * size, (at + row.length) * size);
@@ -119,6 +105,62 @@ export class Denoising {
       return part;
     });
   }
+
+  #feeds(rows: readonly DenoiseRow[]): TensorValues {
+    const { config } = this.#model;
+    const layout = layoutOf(config);
+    const [length, kept] = [imageTokens(config) + 2, config.promptTokens + 1];
+    const mask = new Float32Array(rows.length * (kept + length));
+    rows.forEach(({ prompt }, i) => {
+      mask.set(prompt.mask, i * (kept + length));
+    });
+    return {
+      ids: int32(
+        rows.flatMap(({ image }) => [layout.soi, ...image.first, layout.eoi]),
+        [rows.length, length],
+      ),
+      ...otherCodes(rows.map(({ image }) => image)),
+      mask: float32(mask, [rows.length, 1, 1, kept + length]),
+      positions: int32(
+        Array.from({ length }, (_, i) => kept + i),
+        [length],
+      ),
+      ratio: float32(
+        Float32Array.from(rows, ({ ratio }) => ratio),
+        [rows.length],
+      ),
+    };
+  }
+
+  /** Which experts fire for an image [N·G] as it stands in one step. @throws RangeError for a model without experts. */
+  async routing(text: string, codes: Int32Array): Promise<ExpertRouting[]> {
+    const { config, tokenizer } = this.#model;
+    const layout = layoutOf(config);
+    if (codes.length !== imageCodes(config))
+      throw new RangeError(`routing: tokens: expected ${imageCodes(config)} codes, got ${codes.length}`);
+    const session = await this.#graphs.get('routing');
+    const { prompt, release } = await this.#prompts.use(t2iPrefix(layout, tokenizer.encode(text), config.promptTokens));
+    try {
+      const feeds = needed(session, this.#feeds([rowOf(layout, codes, prompt)]));
+      const rows = [prompt.state.id];
+      const gates = await this.#states.run(session, { feeds, rows, writes: [], fetches: session.outputNames });
+      return Object.entries(gates).map(([name, { shape, data }]) => {
+        const level = name.startsWith('token') ? 'token' : 'sequence';
+        const experts =
+          level === 'sequence'
+            ? [...config.backbone.sequenceMoe!.t2i]
+            : Array.from({ length: shape[0]! }, (_, expert) => `expert ${expert}`);
+        return { layer: Number(name.slice(level.length)), level, experts, weights: data as Float32Array };
+      });
+    } finally {
+      release();
+    }
+  }
+}
+
+function rowOf(layout: SpecialTokens, codes: Int32Array, prompt: ReadPrompt): DenoiseRow {
+  const masked = codes.filter((code) => code === unknownToken).length;
+  return { prompt, image: imageIds(layout, codes), ratio: masked / codes.length };
 }
 
 /** Feed of the codes behind the first of each position; none where there is one. */

@@ -6,6 +6,7 @@ import {
   featureModel,
   imagePrefixModel,
   promptModel,
+  routingModel,
   textModel,
   tokenizeModel,
 } from '../model/graphs.ts';
@@ -18,6 +19,7 @@ const builders = {
   feature: featureModel,
   prompt: promptModel,
   denoise: denoiseModel,
+  routing: routingModel,
   imagePrefix: imagePrefixModel,
   text: textModel,
 } as const;

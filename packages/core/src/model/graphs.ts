@@ -1,4 +1,17 @@
-import { buildModel, input, type OnnxModel, ParamScope, reshape, slice, type Tensor } from '@unif2ace/graph';
+import {
+  arange,
+  buildModel,
+  equal,
+  input,
+  type OnnxModel,
+  ParamScope,
+  reduceSum,
+  reshape,
+  slice,
+  type Tensor,
+  transpose,
+  where,
+} from '@unif2ace/graph';
 import { type KeyValue, phiEmbed, phiHead, phiLogits } from '../backbone/phi.ts';
 import { unifiedBackbone } from '../backbone/unified.ts';
 import { codeLogits } from '../diffusion/d3diff-graph.ts';
@@ -78,19 +91,15 @@ export function promptModel(config: ModelConfig, weights: Weights, batch: number
   return model('prompt', namedCache(present), weights);
 }
 
-/**
- * One denoising step on kept text: ids [B, N + 2] (soi, codes or masks, eoi), others [B, N·(G−1)], positions [N + 2], mask
- * [B, 1, 1, P + N + 2] (all image rows see the same), ratio [B] → logits [B, N·G, V] over image codes.
- */
-export function denoiseModel(config: ModelConfig, weights: Weights, batch: number): OnnxModel {
+/** What a denoising step computes up to the head. */
+function denoised(config: ModelConfig, batch: number) {
   const tokens = imageTokens(config);
   const kept = config.promptTokens + 1;
   const length = tokens + 2;
-  const layout = layoutOf(config);
   const scope = modelScopes(new ParamScope()).backbone;
   const ids = input('ids', [batch, length], 'int32');
   const span = { start: 1, length: tokens };
-  const { hidden_BLD } = unifiedBackbone(scope, config.backbone, embedImage(scope, config, ids, span, 'others'), {
+  const outputs = unifiedBackbone(scope, config.backbone, embedImage(scope, config, ids, span, 'others'), {
     task: 't2i',
     mask: input('mask', [batch, 1, 1, kept + length]),
     positions_L: input('positions', [length], 'int32'),
@@ -98,12 +107,39 @@ export function denoiseModel(config: ModelConfig, weights: Weights, batch: numbe
     span,
     features: { maskRatio_B: input('ratio', [batch]) },
   });
+  return { scope, tokens, ...outputs };
+}
+
+/**
+ * One denoising step on kept text: ids [B, N + 2] (soi, codes or masks, eoi), others [B, N·(G−1)], positions [N + 2], mask
+ * [B, 1, 1, P + N + 2] (all image rows see the same), ratio [B] → logits [B, N·G, V] over image codes.
+ */
+export function denoiseModel(config: ModelConfig, weights: Weights, batch: number): OnnxModel {
+  const { scope, tokens, hidden_BLD } = denoised(config, batch);
+  const layout = layoutOf(config);
   const { weight_VD: weight_AD, bias_V: bias_A } = phiHead(scope, config.backbone.phi);
   const rows = reshape(slice(hidden_BLD, 1, 1, tokens + 1), [batch * tokens, config.backbone.phi.hiddenSize]);
   // the groups' rows of the head lie one after the other
   const codes = layout.codeGroups * layout.codes;
   const logits = codeLogits(rows, { weight_AD, bias_A, codeOffset: layout.codeOffset, codes });
   return model('denoise', { logits: reshape(logits, [batch, imageCodes(config), layout.codes]) }, weights);
+}
+
+/**
+ * Gate weights of the experts in a denoising step of one image, 0 where one did not fire: `token0`, … [E, N] and
+ * `sequence0`, … [E], by layer. Inputs as `denoiseModel` with B = 1. @throws RangeError for a model without experts.
+ */
+export function routingModel(config: ModelConfig, weights: Weights): OnnxModel {
+  const { tokens, routings } = denoised(config, 1);
+  if (routings.length === 0) throw new RangeError('routing: expected a model with experts, got one without');
+  const outputs = routings.map(({ level, layer, scores, routing }): [string, Tensor] => {
+    const [rows, experts] = [scores.dim(0), scores.dim(1)];
+    const hit_TKE = equal(reshape(routing.indices_TK, [rows, -1, 1]), arange(experts, [1, 1, experts]));
+    const gates_TE = reduceSum(where(hit_TKE, reshape(routing.gates_TK, [rows, -1, 1]), 0), 1);
+    if (level === 'sequence') return [`sequence${layer}`, reshape(gates_TE, [experts])];
+    return [`token${layer}`, transpose(slice(gates_TE, 0, 1, tokens + 1), [1, 0])];
+  });
+  return model('routing', Object.fromEntries(outputs), weights);
 }
 
 /** Image prefix of understanding: ids [1, N + 3], others [1, N·(G−1)], face, clip → keys and values, the same for every question. */
