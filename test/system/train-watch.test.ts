@@ -32,7 +32,7 @@ export default tinyRecipe({ name: 'mine', monitor: { samples, routing: { everySt
     cwd: folder,
     root: folder,
     signal: new AbortController().signal,
-    makeRuntime: () => {
+    openRuntime: () => {
       throw new Error('training has a runtime of its own');
     },
   });

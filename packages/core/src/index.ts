@@ -35,6 +35,8 @@ export * from './edit/region.ts';
 export * from './encoders/attribute-classifier.ts';
 export * from './encoders/clip-vit.ts';
 export * from './encoders/face-cnn.ts';
+export * from './encoders/frozen-encoder.ts';
+export * from './encoders/image-text.ts';
 export * from './engine/batched-engine.ts';
 export type { ExpertRouting } from './engine/denoising.ts';
 export type { Precision } from './engine/graph-cache.ts';

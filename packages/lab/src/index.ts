@@ -81,6 +81,8 @@ export { statsHtml } from './data/stats/stats-html.ts';
 export { statsText } from './data/stats/stats-text.ts';
 export type { DistinctCount, Distribution } from './data/stats/tally.ts';
 export * from './data/train-bpe.ts';
+export * from './encoders/train-identity.ts';
+export * from './encoders/train-image-text.ts';
 export { type JudgedAttribute, judgedAttributes } from './evaluation/attribute-prompts.ts';
 export * from './evaluation/frechet.ts';
 export * from './evaluation/generation.ts';

@@ -1,16 +1,15 @@
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { AttributeRecipe } from '../attributes/train-attributes.ts';
+import type { AnyRecipe } from './any-recipe.ts';
 import { describeError } from './describe-error.ts';
 import { TrainError } from './events.ts';
-import type { Recipe } from './recipe.ts';
 import { checkRecipe } from './recipe-schema.ts';
 
 /**
  * The recipe that a module exports as its default, JavaScript or TypeScript, checked.
  * @throws TrainError for a module that cannot be loaded and a recipe with a wrong field.
  */
-export async function loadRecipe(url: string): Promise<Recipe | AttributeRecipe> {
+export async function loadRecipe(url: string): Promise<AnyRecipe> {
   const name = basename(fileURLToPath(url));
   const module = await importModule(url).catch((error: unknown) => {
     throw new TrainError(`train: ${name}: expected a module that can be loaded, got ${describeError(error)}`);

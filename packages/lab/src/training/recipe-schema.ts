@@ -1,7 +1,10 @@
-import { AttributeClassifierConfig, ModelConfig, modelSpecs } from '@unif2ace/core';
+import { AttributeClassifierConfig, FaceCnnConfig, FrozenEncoderConfig, ModelConfig, modelSpecs } from '@unif2ace/core';
 import { z } from 'zod';
 import type { Augmentation } from '../attributes/augment.ts';
 import type { AttributeRecipe } from '../attributes/train-attributes.ts';
+import type { IdentityRecipe } from '../encoders/train-identity.ts';
+import type { ImageTextRecipe } from '../encoders/train-image-text.ts';
+import type { AnyRecipe } from './any-recipe.ts';
 import { describeError } from './describe-error.ts';
 import { TrainError } from './events.ts';
 import type { LoopSettings } from './loop.ts';
@@ -102,13 +105,14 @@ const routingRules = {
 const makesModel = z.custom<Recipe['model']>((value) => typeof value === 'function', {
   error: 'expected a function from the size of the text vocabulary to the model',
 });
+const textVocabSize = z.int().min(260, { error: 'expected at least 260: every byte and the special tokens' });
 const recipeName = z.string().regex(/^[\w.-]+$/, { error: 'expected letters, digits, dots and hyphens' });
 
 const modelRules = {
   kind: z.literal('model'),
   name: recipeName,
   seed: z.int().nonnegative(),
-  textVocabSize: z.int().min(260, { error: 'expected at least 260: every byte and the special tokens' }),
+  textVocabSize,
   model: makesModel,
   faceEncoder: z.union([
     z.strictObject({ classifier: z.url() } satisfies Rules<ClassifierEncoder>),
@@ -137,30 +141,62 @@ const ModelRecipeRule = z.strictObject(modelRules).superRefine(({ backbone }, co
   });
 });
 
+const augmentation = z.strictObject({
+  shiftPixels: z.int().nonnegative(),
+  contrast: share,
+  brightness: weight,
+  cutout: share,
+} satisfies Rules<Augmentation>);
+
 const attributeRules = {
   kind: z.literal('attributes'),
   name: recipeName,
   seed: z.int().nonnegative(),
   config: AttributeClassifierConfig,
   training: z.strictObject(imageRules),
-  augmentation: z.strictObject({
-    shiftPixels: z.int().nonnegative(),
-    contrast: share,
-    brightness: weight,
-    cutout: share,
-  } satisfies Rules<Augmentation>),
+  augmentation,
 } satisfies Rules<AttributeRecipe>;
 
-const RecipeRule = z.discriminatedUnion('kind', [ModelRecipeRule, z.strictObject(attributeRules)]);
+const encoderRules = {
+  name: recipeName,
+  seed: z.int().nonnegative(),
+  training: z.strictObject(imageRules),
+  augmentation,
+  terms: z.string().min(1),
+};
+const identityRules = {
+  ...encoderRules,
+  kind: z.literal('identity'),
+  encoder: FaceCnnConfig,
+  teacher: z.strictObject({
+    config: FrozenEncoderConfig,
+    file: z.custom<() => string>((value) => typeof value === 'function', { error: 'expected a function' }),
+  }),
+} satisfies Rules<IdentityRecipe>;
+const imageTextRules = {
+  ...encoderRules,
+  kind: z.literal('image-text'),
+  textVocabSize,
+  model: z.custom<ImageTextRecipe['model']>((value) => typeof value === 'function', {
+    error: 'expected a function from the size of the text vocabulary to the encoder',
+  }),
+} satisfies Rules<ImageTextRecipe>;
+
+const RecipeRule = z.discriminatedUnion('kind', [
+  ModelRecipeRule,
+  z.strictObject(attributeRules),
+  z.strictObject(identityRules),
+  z.strictObject(imageTextRules),
+]);
 
 /**
  * Checks a recipe, its model included, before anything of it is run. @param from where it comes from, for messages.
  * @throws TrainError that names the first wrong field.
  */
-export function checkRecipe(value: unknown, from: string): Recipe | AttributeRecipe {
+export function checkRecipe(value: unknown, from: string): AnyRecipe {
   const parsed = RecipeRule.safeParse(value);
   if (!parsed.success) throw faultOf(parsed.error, from, '');
-  const recipe = value as Recipe | AttributeRecipe;
+  const recipe = value as AnyRecipe;
   if (recipe.kind === 'model') checkModel(recipe, from);
   return recipe;
 }

@@ -1,23 +1,11 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  createTextTokenizer,
-  decodeFloat32,
-  describeQuestion,
-  ModelConfig,
-  modelSpecs,
-  questionPrompt,
-  readSafetensors,
-  type TokenizerJson,
-} from '@unif2ace/core';
+import { createTextTokenizer, decodeFloat32, ModelConfig, modelSpecs, readSafetensors } from '@unif2ace/core';
 import { saveModel, writeFileAtomic, writeSafetensorsFile } from '@unif2ace/core/node';
-import { Philox, type Runtime, sizeOf } from '@unif2ace/graph';
+import { type Runtime, sizeOf } from '@unif2ace/graph';
 import { directRuntime } from '@unif2ace/graph/node';
-import { type FaceRecord, loadFacesAtSizes, readCelebA } from '../data/celeba.ts';
-import { captionFace } from '../data/grammar/caption.ts';
-import { questionsAbout } from '../data/grammar/questions.ts';
-import { trainBpe } from '../data/train-bpe.ts';
+import { loadFacesAtSizes, readCelebA } from '../data/celeba.ts';
 import { trainBackbone } from './backbone-stage.ts';
 import { arraysOfRoot, numberOfRoot, textOfRoot } from './collective/agreement.ts';
 import { type Collective, single } from './collective/collective.ts';
@@ -30,6 +18,7 @@ import { monitored } from './monitor/run-monitor.ts';
 import type { Recipe } from './recipe.ts';
 import { checkRecipe } from './recipe-schema.ts';
 import type { StageContext } from './stage.ts';
+import { textTokenizer } from './text-tokenizer.ts';
 import { trainDecoder, trainTokenizer } from './tokenizer-stage.ts';
 
 export interface RunOptions {
@@ -126,20 +115,6 @@ async function runStages(recipe: Recipe, options: RunOptions): Promise<ModelConf
 
 function missing(name: string): never {
   throw new TrainError(`train: expected a trained parameter ${name}, got none; try without --resume`);
-}
-
-/** The text tokenizer, trained on what the grammar says about the training faces. */
-function textTokenizer(recipe: Recipe, records: readonly FaceRecord[]): TokenizerJson {
-  const random = new Philox(recipe.seed, 4);
-  const texts = records
-    .slice(0, 4000)
-    .flatMap(({ attributes }) => [
-      captionFace(attributes, random).text,
-      ` ${captionFace(attributes, random, 'medium').text}`,
-      ...questionsAbout(attributes, random).flatMap(({ question, answer }) => [questionPrompt(question), ` ${answer}`]),
-    ]);
-  texts.push(questionPrompt(describeQuestion));
-  return trainBpe(texts, { vocabSize: recipe.textVocabSize }).json;
 }
 
 /** Results of finished stages, written whole or not at all by rank 0, whose values all ranks go on with. */

@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import { startWorker } from '@unif2ace/graph/node';
+import type { AnyRecipe } from './any-recipe.ts';
 import { launchedRank } from './collective/launch.ts';
 import { type OnTrainEvent, TrainError, type TrainEvent } from './events.ts';
 import type { RunOptions } from './run-recipe.ts';
@@ -11,7 +12,7 @@ export interface WorkerRun {
 }
 
 export interface TrainResult {
-  recipeKind: 'model' | 'attributes';
+  recipeKind: AnyRecipe['kind'];
   /** Figures on test identities, where the recipe measures some. */
   scores: Record<string, number>;
 }

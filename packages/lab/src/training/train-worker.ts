@@ -3,6 +3,8 @@ import { setTimeout } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { directRuntime } from '@unif2ace/graph/node';
 import { trainAttributes } from '../attributes/train-attributes.ts';
+import { trainIdentity } from '../encoders/train-identity.ts';
+import { trainImageText } from '../encoders/train-image-text.ts';
 import { launchedRank, threadsOfRank } from './collective/launch.ts';
 import type { MpiCollective } from './collective/mpi.ts';
 import { describeError } from './describe-error.ts';
@@ -36,6 +38,10 @@ async function train({
     const { meanAreaUnderRoc, meanCalibrationError } = await trainAttributes(recipe, run);
     return { kind: 'done', recipeKind: recipe.kind, scores: { meanAreaUnderRoc, meanCalibrationError } };
   }
+  if (recipe.kind === 'identity')
+    return { kind: 'done', recipeKind: recipe.kind, scores: { ...(await trainIdentity(recipe, run)) } };
+  if (recipe.kind === 'image-text')
+    return { kind: 'done', recipeKind: recipe.kind, scores: { ...(await trainImageText(recipe, run)) } };
   await runRecipe(recipe, run);
   return { kind: 'done', recipeKind: recipe.kind, scores: {} };
 }

@@ -6,7 +6,12 @@ import sharp from 'sharp';
 import { attributeNames } from '../../grammar/attributes.ts';
 
 /** A folder in CelebA's layout with coloured blobs for faces, each different from all others. */
-export async function writeTinyCelebA(folder: string, faces: number, seed = 1): Promise<void> {
+export async function writeTinyCelebA(
+  folder: string,
+  faces: number,
+  seed = 1,
+  identityOf = (face: number) => 1 + (face % 7),
+): Promise<void> {
   const images = join(folder, 'img_align_celeba');
   await mkdir(images, { recursive: true });
   const random = new Philox(seed);
@@ -24,7 +29,7 @@ export async function writeTinyCelebA(folder: string, faces: number, seed = 1): 
         }
     await writeFile(join(images, file), await sharp(encodePng(image)).jpeg().toBuffer());
     rows.push(`${file} ${attributeNames.map(() => (random.uniform() < 0.3 ? 1 : -1)).join(' ')}`);
-    identities.push(`${file} ${1 + (i % 7)}`);
+    identities.push(`${file} ${identityOf(i)}`);
   }
   await writeFile(join(folder, 'list_attr_celeba.txt'), `${faces}\n${attributeNames.join(' ')}\n${rows.join('\n')}\n`);
   await writeFile(join(folder, 'identity_CelebA.txt'), `${identities.join('\n')}\n`);

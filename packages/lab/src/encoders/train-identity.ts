@@ -1,0 +1,178 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type FaceCnnConfig,
+  FrozenEncoder,
+  type FrozenEncoderConfig,
+  faceCnn,
+  type PixelImage,
+  pixelImage,
+  unitRows,
+} from '@unif2ace/core';
+import { saveFrozenEncoder } from '@unif2ace/core/node';
+import {
+  add,
+  buildModel,
+  encodeModel,
+  FlatState,
+  float32,
+  input,
+  linear,
+  matmul,
+  mul,
+  ParamScope,
+  reduceMean,
+  reduceSum,
+  square,
+  sub,
+  swapLast,
+  type Tensor,
+} from '@unif2ace/graph';
+import { directRuntime } from '@unif2ace/graph/node';
+import { type FaceRecord, loadFacesAtSizes } from '../data/celeba.ts';
+import { areaUnderRoc } from '../evaluation/ranking.ts';
+import type { Faces } from '../training/face-batches.ts';
+import type { RunOptions } from '../training/run-recipe.ts';
+import { namedParameters } from '../training/stage.ts';
+import { TrainGraph } from '../training/train-graph.ts';
+import { type EncoderRecipe, facesOfBothSplits, runEncoder } from './encoder-run.ts';
+
+// B faces, F width of the embedding, T width of the teacher's
+
+/** A small face-identity encoder, taught by a large one. */
+export interface IdentityRecipe extends EncoderRecipe {
+  kind: 'identity';
+  /** The larger network whose embeddings are learnt: its description and its ONNX file. */
+  teacher: { config: FrozenEncoderConfig; file: () => string };
+}
+
+/** Figures on test identities: how well a threshold on the cosine tells pairs of one person from pairs of two. */
+export interface IdentityScore {
+  verificationArea: number;
+  teacherVerificationArea: number;
+}
+
+/**
+ * Distils a face-identity encoder from a larger one over training identities: cosine distance of a projection to the teacher's
+ * embedding, and squared difference of the cosines within the batch, so that distances between people carry over. Writes the
+ * encoder as ONNX with its description. @throws DataError, TrainError
+ */
+export async function trainIdentity(recipe: IdentityRecipe, options: RunOptions): Promise<IdentityScore> {
+  const { encoder, augmentation } = recipe;
+  const runtime = options.runtime ?? directRuntime();
+  const { train, test } = await facesOfBothSplits(options.dataFolder);
+  const { batch } = recipe.training;
+  const teacher = await FrozenEncoder.load(recipe.teacher.config, recipe.teacher.file(), runtime);
+  const loadedSize = encoder.imageSize + 2 * augmentation.shiftPixels;
+  const teacherSize = Math.round(recipe.teacher.config.input.size / recipe.teacher.config.input.crop[2]);
+  options.onEvent({
+    kind: 'stage',
+    name: 'data',
+    detail: `${train.length} faces, embeddings of ${teacher.config.name}`,
+  });
+  const [forStudent, forTeacher] = await loadFacesAtSizes(train, [loadedSize, teacherSize]);
+  const faces: Faces = { size: loadedSize, data: forStudent! };
+  const targets = await embeddings(teacher, { size: teacherSize, data: forTeacher! }, train.length, options.signal);
+
+  const root = new ParamScope();
+  const { imageSize } = encoder;
+  const width = teacher.config.output.width;
+  const { face_BF } = faceCnn(root.at('encoder'), encoder, input('pixels', [batch, 3, imageSize, imageSize]));
+  const target_BT = input('target', [batch, width]);
+  const student_BF = unitRows(face_BF);
+  const projection = root
+    .at('projection')
+    .param('weight', [width, encoder.width], { kind: 'fanInUniform', fanIn: encoder.width });
+  const cosine = reduceSum(mul(unitRows(linear(face_BF, projection)), target_BT), 1);
+  const cosines = (x: Tensor) => matmul(x, swapLast(x));
+  const relation = reduceMean(square(sub(cosines(student_BF), cosines(target_BT))));
+  const distance = sub(1, reduceMean(cosine));
+  const state = new FlatState(root.specs()).initialize(recipe.seed);
+  const loss = add(distance, mul(relation, relationWeight));
+  const graph = await TrainGraph.compile(loss, { distance, relation }, root, state, { runtime });
+  await runEncoder(
+    recipe,
+    options,
+    graph,
+    { faces, count: train.length },
+    {
+      metrics: (outputs) => ({ distance: outputs.distance![0]!, relation: outputs.relation![0]! }),
+      feeds: (chosen) => {
+        const target = new Float32Array(batch * width);
+        chosen.forEach((face, i) => {
+          target.set(targets.subarray(face * width, (face + 1) * width), i * width);
+        });
+        return { target: float32(target, [batch, width]) };
+      },
+    },
+  );
+
+  const onnx = identityOnnx(encoder, namedParameters(state));
+  const config = identityConfig(recipe);
+  const student = await FrozenEncoder.load(config, onnx, runtime);
+  const score = {
+    verificationArea: await verificationArea(student, encoder.imageSize, test),
+    teacherVerificationArea: await verificationArea(teacher, teacherSize, test),
+  };
+  await Promise.all([student.release(), teacher.release()]);
+  await mkdir(options.out, { recursive: true });
+  await saveFrozenEncoder(options.out, config, onnx);
+  await rm(join(options.out, 'checkpoints'), { recursive: true, force: true });
+  options.onEvent({ kind: 'stage', name: 'done', detail: options.out });
+  return score;
+}
+
+/** The relation term is about a fiftieth of the distance. */
+const relationWeight = 10;
+
+function identityConfig({ name, encoder, terms }: IdentityRecipe): FrozenEncoderConfig {
+  return {
+    format: 'unif2ace-encoder-1',
+    name,
+    purpose: 'face',
+    input: { name: 'pixels', size: encoder.imageSize, channels: 'rgb', mean: 127.5, deviation: 127.5, crop: [0, 0, 1] },
+    output: { name: 'embedding', tokens: 1, width: encoder.width },
+    unitLength: true,
+    terms,
+  };
+}
+
+function identityOnnx(encoder: FaceCnnConfig, weights: ReadonlyMap<string, Float32Array>): Uint8Array {
+  const pixels = input('pixels', [1, 3, encoder.imageSize, encoder.imageSize]);
+  const { face_BF } = faceCnn(new ParamScope().at('encoder'), encoder, pixels);
+  return encodeModel(buildModel({ embedding: face_BF }, { name: 'identity', parameters: weights })).bytes;
+}
+
+/** Embeddings [N·F] of aligned faces. */
+async function embeddings(
+  encoder: FrozenEncoder,
+  { size, data }: Faces,
+  count: number,
+  signal?: AbortSignal,
+): Promise<Float32Array> {
+  const { width } = encoder.config.output;
+  const result = new Float32Array(count * width);
+  const bytes = 3 * size * size;
+  for (let face = 0; face < count; face++) {
+    signal?.throwIfAborted();
+    const image: PixelImage = pixelImage(size, size, data.subarray(face * bytes, (face + 1) * bytes));
+    result.set((await encoder.encode([image])).data as Float32Array, face * width);
+  }
+  return result;
+}
+
+/** Area under the curve of the cosine over all pairs of test faces: one person against two. */
+async function verificationArea(encoder: FrozenEncoder, size: number, test: readonly FaceRecord[]): Promise<number> {
+  const [data] = await loadFacesAtSizes(test, [size]);
+  const all = await embeddings(encoder, { size, data: data! }, test.length);
+  const { width } = encoder.config.output;
+  const [scores, same]: [number[], boolean[]] = [[], []];
+  for (let a = 0; a < test.length; a++)
+    for (let b = a + 1; b < test.length; b++) {
+      let cosine = 0;
+      for (let i = 0; i < width; i++) cosine += all[a * width + i]! * all[b * width + i]!;
+      scores.push(cosine);
+      same.push(test[a]!.identity === test[b]!.identity);
+    }
+  return areaUnderRoc(scores, same);
+}
