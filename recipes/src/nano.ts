@@ -92,7 +92,7 @@ const recipe: Recipe = {
   backbone: [
     // answers nearly alone: beside many image tokens, reading the features is learnt slowly
     { ...stage, name: 'answers', steps: 300, t2iBatch: 2, mmuBatch: 16, answerBalance: [1, 1], mmuCoefficient: 200 },
-    { ...stage, name: 'both', steps: 1100, t2iBatch: 28, mmuBatch: 6, answerBalance: [1, 1], mmuCoefficient: 12 },
+    { ...stage, name: 'both', steps: 620, t2iBatch: 28, mmuBatch: 6, answerBalance: [1, 1], mmuCoefficient: 12 },
   ],
 };
 

@@ -37,7 +37,8 @@ function watched(runtime: Runtime): { runtime: Runtime; rows: number[]; states: 
     run: async (session: Session, request) => {
       if (request.rows.length > 0) rows.push(request.rows.length);
       const result = await states.run(session, request);
-      if (result.logits && session.inputNames.includes('ratio')) logits.push((result.logits!.data as Float32Array).slice());
+      if (result.logits && session.inputNames.includes('ratio'))
+        logits.push((result.logits!.data as Float32Array).slice());
       return result;
     },
   };

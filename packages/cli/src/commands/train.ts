@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { dataFolder, dataOption } from '../data-folder.ts';
 import type { Environment } from '../environment.ts';
 import { CommandError } from '../errors.ts';
+import { resolveModel } from '../model.ts';
 import { addJsonOption, jsonOption, numberFrom, parseOptions, pathOption } from '../options.ts';
 import { planFolder, writeJson } from '../output.ts';
 import { duration, progressText, StatusLine, short } from '../progress.ts';
@@ -14,6 +15,7 @@ import { duration, progressText, StatusLine, short } from '../progress.ts';
 const Options = z.object({
   json: jsonOption,
   resume: z.boolean().default(false),
+  from: pathOption.optional(),
   out: pathOption.optional(),
   data: pathOption.optional(),
   tensorboard: z.boolean().default(false),
@@ -27,6 +29,7 @@ export function addTrain(program: Command, env: Environment): void {
     .description('train a model by a recipe')
     .argument('<recipe>', 'name of a recipe, for example pico, or path of a .ts or .js file')
     .option('--resume', 'keep the stages that are finished')
+    .option('--from <model>', 'go on from a trained model: its backbone is trained further by the stages of the recipe')
     .option('--out <folder>', 'folder of the model (default: out/<recipe>)')
     .option(...dataOption)
     .option('--tensorboard', 'write event files for TensorBoard beside metrics.jsonl')
@@ -96,7 +99,13 @@ async function train(env: Environment, name: string, raw: Record<string, unknown
   const report = new TrainReport(status);
   const run = {
     recipeUrl: recipe,
-    options: { out, dataFolder: data, resume: options.resume, tensorboard: options.tensorboard },
+    options: {
+      out,
+      dataFolder: data,
+      resume: options.resume,
+      tensorboard: options.tensorboard,
+      ...(options.from && { from: await resolveModel(env, options.from) }),
+    },
   };
   const isFirst = (launchedRank() ?? 0) === 0;
   const page = options.watch && isFirst ? await openPage(out, options.port, status) : undefined;

@@ -261,6 +261,27 @@ describe('a whole training run on a small folder', () => {
     await Promise.all([before, after].map((model) => model!.close()));
   });
 
+  test('goes on from a trained model: what is not trained stays, a model of other sizes is refused by field', async () => {
+    const more = { ...tinyRecipe(), backbone: [{ ...modelStage, name: 'more' }] };
+    const options = { dataFolder: data, onEvent: () => {} };
+    await runRecipe(more, { ...options, out: join(root, 'further'), from: join(root, 'a') });
+    const [before, after] = await Promise.all(
+      ['a', 'further'].map(async (out) => (await loadModel(join(root, out))).weights),
+    );
+    for (const [name, values] of before!) {
+      const change = values.some((value, i) => value !== after!.get(name)![i]);
+      if (/^(tokenizer|face_encoder)/.test(name)) expect(change).toBe(false);
+      if (/q_proj.weight$/.test(name)) expect(change).toBe(true);
+    }
+    const wider: typeof more = {
+      ...more,
+      model: (size: number) => ({ ...more.model(size), confidenceTemperature: 9 }),
+    };
+    await expect(runRecipe(wider, { ...options, out: join(root, 'wider'), from: join(root, 'a') })).rejects.toThrow(
+      /--from .*: confidenceTemperature: expected 9 as in the recipe, got 4.5/,
+    );
+  });
+
   test('one part after the other or all at once: the same loss', async () => {
     const losses = async (accumulation: number) => {
       const stages = tinyRecipe().backbone.map((stage) => ({ ...stage, accumulation, balanceCoefficient: 0 }));

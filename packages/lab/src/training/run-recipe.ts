@@ -7,6 +7,7 @@ import { type Runtime, sizeOf } from '@unif2ace/graph';
 import { directRuntime } from '@unif2ace/graph/node';
 import { loadFacesAtSizes, readCelebA } from '../data/celeba.ts';
 import { trainBackbone } from './backbone-stage.ts';
+import { openBaseModel } from './base-model.ts';
 import { arraysOfRoot, numberOfRoot, textOfRoot } from './collective/agreement.ts';
 import { type Collective, single } from './collective/collective.ts';
 import { notWritten } from './disk-trouble.ts';
@@ -28,6 +29,8 @@ export interface RunOptions {
   dataFolder: string;
   /** Take finished stages from `out` instead of training them again, and go on with the unfinished one. */
   resume?: boolean;
+  /** Folder of a trained model whose text and image tokenizers and encoder are taken, and whose backbone is trained further. */
+  from?: string;
   checkpointEvery?: StageContext['checkpointEvery'];
   /** Write TensorBoard's event files beside metrics.jsonl. */
   tensorboard?: boolean;
@@ -77,9 +80,11 @@ async function runStages(recipe: Recipe, options: RunOptions): Promise<ModelConf
   if (isRoot) await mkdir(join(out, 'stages'), { recursive: true });
   const stages = new StageStore(join(out, 'stages'), options.resume ?? false, onEvent, collective);
 
-  const tokenizerJson = await stages.json('text', async () => textTokenizer(recipe, records));
+  const base = options.from === undefined ? undefined : await openBaseModel(options.from);
+  const tokenizerJson = base?.tokenizerJson ?? (await stages.json('text', async () => textTokenizer(recipe, records)));
   const tokenizer = createTextTokenizer(tokenizerJson);
   const config = ModelConfig.parse(recipe.model(tokenizer.vocabSize));
+  base?.check(config);
   stages.sizes = new Map(modelSpecs(config).map(({ name, shape }) => [name, sizeOf(shape)]));
   onEvent({ kind: 'stage', name: 'data', detail: `${records.length} faces of training identities` });
   const labels = records.map(({ attributes }) => attributes);
@@ -90,16 +95,18 @@ async function runStages(recipe: Recipe, options: RunOptions): Promise<ModelConf
   const collect = (part: ReadonlyMap<string, Float32Array>) => {
     for (const [name, data] of part) weights.set(name, data);
   };
-  const encoder = await stages.weights('face-encoder', () =>
-    trainFaceEncoder(context, config, forEncoder, labels, runtime),
-  );
+  const encoder =
+    base?.part('faceEncoder') ??
+    (await stages.weights('face-encoder', () => trainFaceEncoder(context, config, forEncoder, labels, runtime)));
   collect(encoder);
   const pictures = { faces: forTokenizer, count: records.length, encoder };
-  const trained = await stages.weights('tokenizer', () => trainTokenizer(context, config, pictures, runtime));
+  const trained =
+    base?.part('tokenizer') ??
+    (await stages.weights('tokenizer', () => trainTokenizer(context, config, pictures, runtime)));
   collect(trained);
   onEvent({ kind: 'stage', name: 'encode', detail: 'codes and features of all faces and their mirror images' });
   const encoded = await encodeFaces(config, weights, { forTokenizer, forEncoder }, records.length, runtime, collective);
-  let backbone: ReadonlyMap<string, Float32Array> | undefined;
+  let backbone = base?.part('backbone');
   for (const stage of recipe.backbone)
     backbone = await stages.weights(stage.name, () =>
       trainBackbone(context, stage, backbone, config, tokenizer, encoded, labels, runtime),
