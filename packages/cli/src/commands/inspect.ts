@@ -107,7 +107,7 @@ async function inspect(env: Environment, name: string, raw: Record<string, unkno
   line('hash (SHA-256 of the weights)', model.hash);
   line(
     'image',
-    `${config.imageSize}×${config.imageSize} px → ${grid}×${grid} = ${tokens.image} tokens, ${tokens.codesPerToken === 1 ? '' : `${tokens.codesPerToken} codes each `}of ${count(tokens.imageCodes)} codes`,
+    `${config.imageSize}×${config.imageSize} px → ${grid}×${grid} = ${tokens.image} tokens of ${tokens.codesPerToken === 1 ? '' : `${tokens.codesPerToken} × `}${count(tokens.imageCodes)} codes`,
   );
   line(
     'text',
