@@ -2,6 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import nano from '@unif2ace/recipes/nano';
+import sizes from './cases.json' with { type: 'json' };
+import { jointStage, peerSizes } from './nano-setup.ts';
 import { median, Side } from './side.ts';
 
 // Times our engine against Debian's python3-torch where that is installed, repetitions interleaved, medians and ratios.
@@ -16,11 +19,13 @@ interface Plan {
 }
 
 const folder = import.meta.dirname;
+const outFolder = join(folder, '..', 'out');
 const restMs = 300;
 const plans: Plan[] = [
   { name: 'gpt_step' },
   { name: 'conv' },
   { name: 'moe', against: 'moe_dense' },
+  { name: 'nano_step' },
   { name: 'decode_small' },
   { name: 'denoise', against: 'denoise_plain', peerless: true },
   { name: 'concurrent', against: 'one_by_one', peerless: true },
@@ -47,7 +52,7 @@ interface Result {
 
 async function runCase(plan: Plan, repetitions: number): Promise<Result> {
   const ours = (await Side.start('npx', ['tsx', '--conditions=source', join(folder, 'ours.ts')]))!;
-  const python = [join(folder, 'peer', 'peer.py')];
+  const python = [join(folder, 'peer', 'peer.py'), casesFile];
   const started = plan.peerless
     ? []
     : [
@@ -125,6 +130,12 @@ if (unknown) {
   console.error(`bench: unknown case ${unknown}; expected one of ${all.map(({ name }) => name).join(', ')}`);
   process.exit(2);
 }
+// the peer's model has the sizes of the recipe
+const casesFile = join(outFolder, 'bench-cases.json');
+const model = nano.model(nano.textVocabSize);
+const withRecipe = { ...sizes, nano_step: peerSizes(model, jointStage(nano), sizes.nano_step.faces) };
+await mkdir(outFolder, { recursive: true });
+await writeFile(casesFile, JSON.stringify(withRecipe));
 const results: Result[] = [];
 console.log(
   `${cpus().length} cores, load ${loadavg()[0]!.toFixed(2)}, medians of ${repetitions} interleaved repetitions`,
@@ -136,8 +147,7 @@ for (const plan of all.filter(({ name }) => wanted.length === 0 || wanted.includ
   results.push(result);
   console.log(line(result));
 }
-await mkdir(join(folder, '..', 'out'), { recursive: true });
-const file = join(folder, '..', 'out', 'bench.json');
+const file = join(outFolder, 'bench.json');
 await writeFile(
   file,
   `${JSON.stringify({ date: new Date().toISOString(), cores: cpus().length, load: loadavg(), repetitions, results }, null, 2)}\n`,

@@ -1,9 +1,11 @@
 import { createInterface } from 'node:readline';
+import nano from '@unif2ace/recipes/nano';
 import type { BenchCase } from './case.ts';
 import { conv } from './cases/conv.ts';
 import { decode } from './cases/decode.ts';
 import { gptStep } from './cases/gpt-step.ts';
 import { moe } from './cases/moe.ts';
+import { nanoStep } from './cases/nano-step.ts';
 import { answers, concurrent, denoise, firstToken } from './cases/serving.ts';
 import sizes from './cases.json' with { type: 'json' };
 
@@ -15,6 +17,7 @@ const cases: Record<string, () => Promise<BenchCase>> = {
   conv: () => conv(sizes.conv),
   moe: () => moe(sizes.moe, 'sparse'),
   moe_dense: () => moe(sizes.moe, 'dense'),
+  nano_step: () => nanoStep(nano, sizes.nano_step),
   decode_small: () => decode(sizes.decode_small),
   decode: () => decode(sizes.decode),
   denoise: () => denoise('kept'),

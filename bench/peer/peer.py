@@ -27,8 +27,9 @@ from conv import Conv
 from decode import Decode
 from gpt_step import GptStep
 from moe import Moe
+from nano_step import NanoStep
 
-CASES = {"gpt_step": GptStep, "conv": Conv, "moe": Moe, "decode": Decode, "decode_small": Decode}
+CASES = {"gpt_step": GptStep, "conv": Conv, "moe": Moe, "nano_step": NanoStep, "decode": Decode, "decode_small": Decode}
 
 
 def blas_in_use():

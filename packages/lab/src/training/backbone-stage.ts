@@ -51,7 +51,7 @@ export async function trainBackbone(
   const { parameterization } = stage.loss;
   const t2i = only !== 'mmu' && t2iLoss(root, config, { batch: part('t2iBatch'), parameterization });
   const mmu = only !== 't2i' && mmuLoss(root, config, { batch: part('mmuBatch'), slots });
-  const { loss, metrics } = joined(t2i || undefined, mmu || undefined, stage);
+  const { loss, metrics } = jointLoss(t2i || undefined, mmu || undefined, stage);
   const own = only && ownParameters[only];
   const state = new FlatState(root.specs().filter(({ name }) => !own || own.test(name))).initialize(
     context.recipe.seed,
@@ -119,7 +119,12 @@ function routingOf(tasks: { t2i: LossGraph | undefined; mmu: LossGraph | undefin
   return { sources, outputs };
 }
 
-function joined(t2i: LossGraph | undefined, mmu: LossGraph | undefined, stage: ModelStage) {
+/** The loss of a step of both tasks, or of one: D3Diff, weighted next-token loss and balance terms, with figures to report. */
+export function jointLoss(
+  t2i: LossGraph | undefined,
+  mmu: LossGraph | undefined,
+  stage: Pick<ModelStage, 'mmuCoefficient' | 'balanceCoefficient'>,
+) {
   const parts = [t2i, mmu].filter((part) => part !== undefined);
   const balance = mul(
     parts.map((part) => part.balance).reduce((a, b) => add(a, b)),

@@ -78,7 +78,7 @@ export interface LoopRun {
 }
 
 /** Biases and norms are not decayed. */
-function isUndecayed(_name: string, shape: readonly number[]): boolean {
+export function isUndecayed(_name: string, shape: readonly number[]): boolean {
   return shape.length < 2;
 }
 
@@ -165,7 +165,8 @@ function addTo(sum: Float32Array, values: Float32Array, factor: number): void {
   for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + factor * values[i]!;
 }
 
-function moveAverage(average: Float32Array, params: Float32Array, decay: number): void {
+/** average ← average + (1 − decay)·(params − average). */
+export function moveAverage(average: Float32Array, params: Float32Array, decay: number): void {
   const rest = 1 - decay;
   for (let i = 0; i < average.length; i++) average[i] = average[i]! + rest * (params[i]! - average[i]!);
 }
