@@ -9,6 +9,7 @@ export { openPostgresStore } from './data/build/pg-store.ts';
 export { type DetectSettings, defaultDetectSettings, FaceWorkshop } from './data/build/photo-stage.ts';
 export type { StageProgress } from './data/build/progress.ts';
 export { queueAhead, workOnQueue } from './data/build/queue.ts';
+export { ReadBack, type ReadBackFigures } from './data/build/read-back.ts';
 export { type BuildStore, openLmdbStore, resultStoreOf } from './data/build/store.ts';
 export * from './data/build/types.ts';
 export { textFault, validateRecord } from './data/build/validate.ts';

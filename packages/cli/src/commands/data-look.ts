@@ -1,6 +1,16 @@
-import { resolve } from 'node:path';
+import { basename, extname, resolve } from 'node:path';
 import { writeFileAtomic } from '@unif2ace/core/node';
-import { collectStats, openDataset, reviewServer, statsHtml, statsText, validateRecord } from '@unif2ace/lab';
+import {
+  collectStats,
+  openDataset,
+  ReadBack,
+  type ReadBackFigures,
+  readCelebA,
+  reviewServer,
+  statsHtml,
+  statsText,
+  validateRecord,
+} from '@unif2ace/lab';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import type { Environment } from '../environment.ts';
@@ -10,7 +20,7 @@ import { writeJson } from '../output.ts';
 import { StatusLine } from '../progress.ts';
 
 const StatsFlags = z.object({ json: jsonOption, html: pathOption.optional() });
-const ValidateFlags = z.object({ json: jsonOption });
+const ValidateFlags = z.object({ json: jsonOption, labels: pathOption.optional() });
 const ReviewFlags = z.object({
   port: numberFrom(0, 65_535).default(4870),
   raters: numberFrom(1, 100).default(2),
@@ -30,7 +40,8 @@ export function addDataLook(data: Command, env: Environment): void {
   const validate = data
     .command('validate')
     .description('read every caption and question back and check it against the facts')
-    .argument('<folder>', 'a data set');
+    .argument('<folder>', 'a data set')
+    .option('--labels <folder>', "check captions against the labels of a folder in CelebA's layout as well");
   addJsonOption(validate).action((folder: string, raw: Record<string, unknown>) => checkAll(env, folder, raw));
   data
     .command('review')
@@ -56,24 +67,47 @@ async function showStats(env: Environment, folder: string, raw: Record<string, u
 async function checkAll(env: Environment, folder: string, raw: Record<string, unknown>): Promise<void> {
   const flags = parseOptions('data validate', ValidateFlags, raw);
   const dataset = await openDataset(resolve(env.cwd, folder));
+  const labels = flags.labels
+    ? new Map((await readCelebA(resolve(env.cwd, flags.labels))).map(({ id, attributes }) => [id, attributes]))
+    : null;
   const status = new StatusLine(env.stderr);
   const faults: { id: string; fault: string }[] = [];
+  const readBack = new ReadBack();
   let done = 0;
   for await (const record of dataset.records()) {
     env.signal.throwIfAborted();
-    for (const fault of validateRecord(record).faults) faults.push({ id: record.id, fault });
+    const own = labels?.get(basename(record.name, extname(record.name)));
+    const untrue = labels && !own ? [] : readBack.add(record, own);
+    if (labels && !own) readBack.skip();
+    for (const fault of [...validateRecord(record).faults, ...untrue]) faults.push({ id: record.id, fault });
     status.show(`${++done} of ${dataset.count} faces`);
   }
   status.clear();
-  if (flags.json) writeJson(env, { faces: dataset.count, faults });
+  const figures = readBack.figures();
+  if (flags.json) writeJson(env, { faces: dataset.count, faults, readBack: figures });
   else
     env.stdout.write(
-      [...faults.map(({ id, fault }) => `${id}: ${fault}`), `${dataset.count} faces, ${faults.length} faults`, ''].join(
-        '\n',
-      ),
+      [
+        ...faults.map(({ id, fault }) => `${id}: ${fault}`),
+        `${dataset.count} faces, ${faults.length} faults`,
+        ...readBackLines(figures, flags.labels ? 'labels' : 'facts'),
+        '',
+      ].join('\n'),
     );
   if (faults.length > 0)
     throw new ItemsFailed(faults.length, `data validate: ${faults.length} texts must not be there`);
+}
+
+function readBackLines(
+  { statements, borneOut, precision, stated, recovered, recall, unlabelled }: ReadBackFigures,
+  against: string,
+): string[] {
+  const count = (value: number) => value.toLocaleString('en-US');
+  return [
+    `label-derived statements borne out by the ${against}: ${count(borneOut)} of ${count(statements)}, precision ${precision?.toFixed(6) ?? '–'}`,
+    `attributes stated in new captions and read back: ${count(recovered)} of ${count(stated)}, ${recall === null ? '–' : `${(100 * recall).toFixed(3)} %`}`,
+    ...(unlabelled > 0 ? [`faces without a label in that folder: ${count(unlabelled)}`] : []),
+  ];
 }
 
 async function review(env: Environment, folder: string, raw: Record<string, unknown>): Promise<void> {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { directRuntime } from '@unif2ace/graph/node';
@@ -41,9 +41,33 @@ describe('data', () => {
     const page = await readFile(join(root, 'faces.html'), 'utf8');
     expect(page).toMatch(/^<!doctype html>/i);
     expect(page).not.toMatch(/<(script|link)[^>]*(src|href)=/i);
+  });
+
+  test('validate reads captions back against facts and against the labels; a wrong label is found', async () => {
     const validated = await command('validate', 'faces', '--json');
     expect(validated.code).toBe(0);
-    expect(JSON.parse(validated.out)).toEqual({ faces: 12, faults: [] });
+    const { readBack, ...rest } = JSON.parse(validated.out);
+    expect(rest).toEqual({ faces: 12, faults: [] });
+    expect(readBack).toMatchObject({ precision: 1, recall: 1, unlabelled: 0 });
+    expect(readBack.statements).toBeGreaterThan(12 * 30);
+    expect(readBack.stated).toBeGreaterThan(12 * 20);
+    const labelled = await command('validate', 'faces', '--labels', 'celeba');
+    expect(labelled.out).toMatch(
+      /^12 faces, 0 faults\nlabel-derived statements borne out by the labels: (\d+) of \1, precision 1\.000000\nattributes stated in new captions and read back: (\d+) of \2, 100\.000 %\n$/,
+    );
+
+    await cp(join(root, 'celeba'), join(root, 'mislabelled'), { recursive: true });
+    const list = join(root, 'mislabelled', 'list_attr_celeba.txt');
+    const lines = (await readFile(list, 'utf8')).split('\n');
+    const male = lines[1]!.trim().split(' ').indexOf('Male');
+    const row = lines[2]!.split(' ');
+    row[1 + male] = row[1 + male] === '1' ? '-1' : '1';
+    lines[2] = row.join(' ');
+    await writeFile(list, lines.join('\n'));
+    const wrong = await command('validate', 'faces', '--labels', 'mislabelled', '--json');
+    expect(wrong.code).toBeGreaterThan(10);
+    expect(JSON.parse(wrong.out).readBack.precision).toBeLessThan(1);
+    expect(JSON.parse(wrong.out).faults[0].fault).toMatch(/^label: expected Male to be (true|false), got/);
   });
 
   test('what cannot be used is counted in the exit code and named in a file', async () => {

@@ -81,13 +81,33 @@ describe('validation', () => {
     ['An Asian woman.', 'expected no word about race, got "Asian"'],
     ['A beautiful woman.', 'expected no judgement of looks, got "beautiful"'],
     ['A famous woman.', 'expected no word about who it is, got "famous"'],
+    ['A black woman.', 'expected no word about race, got "black woman"'],
+    ['The photo shows Angela, smiling.', 'expected no name, got "Angela"'],
+    ['Erika Mustermann is smiling.', 'expected no name, got "Mustermann"'],
+    ['Erika is smiling.', 'expected no name, got "erika"'],
+    ['The woman in a T-shirt is smiling. She has black hair.', undefined],
+    ['She is smiling. She has black hair. She is smiling.', 'expected each sentence once, got one twice'],
     [' ', 'expected words, got none'],
   ])('%j', (text, fault) => {
-    expect(textFault(text, facts)).toBe(fault);
+    expect(textFault(text, facts, 'erika_mustermann')).toBe(fault);
+  });
+
+  test('an identity of digits and letters is no name', () => {
+    expect(textFault('A smiling woman.', facts, 'a_woman_7')).toBeUndefined();
   });
 
   test('a question needs evidence, unless nothing can answer it', () => {
     const question = { kind: 'yes-no', topic: 'Smiling', question: 'Smiling?', answer: 'Yes.', label: 'yes' } as const;
+    const evidence = ['Smiling'];
+    expect(questionFault({ ...question, evidence, answer: 'Yes, she is wearing glasses.' }, facts)).toBe(
+      'expected Eyeglasses to be false, got true',
+    );
+    expect(questionFault({ ...question, evidence, label: 'no' }, facts)).toBe(
+      'expected an answer that begins with "no", got another',
+    );
+    expect(questionFault({ ...question, evidence, question: 'Is this Erika?' }, facts)).toBe(
+      'expected no name, got "Erika"',
+    );
     expect(questionFault({ ...question, evidence: ['Smiling'] }, facts)).toBeUndefined();
     expect(questionFault({ ...question, evidence: [] }, facts)).toBe('expected evidence, got none');
     expect(questionFault({ ...question, evidence: ['Bald'] }, facts)).toBe('expected evidence for Bald, got none');
