@@ -3,21 +3,23 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-// Items a second in each stage of `data build`, and the most memory the whole process took, for growing numbers of faces.
-// usage: npx tsx --conditions=source bench/data-stages.ts CELEBA [COUNT ...]
+/** Figures of one build and of its stages, each run alone. */
+export interface DataStages {
+  faces: number;
+  seconds: number;
+  /** Faces a second, by stage. */
+  perSecond: Record<string, number>;
+  peakMiB: number;
+}
 
 const root = join(import.meta.dirname, '..');
-const [source, ...counts] = process.argv.slice(2);
-if (!source) throw new Error('data-stages: expected a folder in CelebA’s layout, got none; try path/to/celeba');
-const build = join(import.meta.dirname, 'data-side.ts');
 
-for (const count of counts.length > 0 ? counts.map(Number) : [1000, 10_000]) {
+/** Builds a data set of the first `count` faces of a folder in CelebA's layout, in a process of its own, and measures it. */
+export async function dataStages(celeba: string, count: number): Promise<DataStages> {
   const out = await mkdtemp(join(tmpdir(), 'data-stages-'));
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', '--conditions=source', build, resolve(source), join(out, 'set'), String(count)],
-    { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] },
-  );
+  const script = join(import.meta.dirname, 'data-side.ts');
+  const args = ['--import', 'tsx', '--conditions=source', script, resolve(celeba), join(out, 'set'), String(count)];
+  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
   let peakBytes = 0;
   const watch = setInterval(async () => {
     const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
@@ -26,14 +28,12 @@ for (const count of counts.length > 0 ? counts.map(Number) : [1000, 10_000]) {
   let text = '';
   for await (const piece of child.stdout) text += piece;
   clearInterval(watch);
-  const { faces, seconds, perSecond } = JSON.parse(text) as {
-    faces: number;
-    seconds: number;
-    perSecond: Record<string, number>;
-  };
-  const rates = Object.entries(perSecond).map(([stage, rate]) => `${stage} ${Math.round(rate)}/s`);
-  console.log(
-    `${faces} faces: ${seconds.toFixed(1)} s, ${rates.join(', ')}, at most ${Math.round(peakBytes / 2 ** 20)} MiB`,
-  );
   await rm(out, { recursive: true, force: true });
+  if (text === '') throw new Error(`data: expected figures of a build from ${celeba}, got none; see above`);
+  return { ...(JSON.parse(text) as Omit<DataStages, 'peakMiB'>), peakMiB: peakBytes / 2 ** 20 };
+}
+
+export function dataLine({ faces, seconds, perSecond, peakMiB }: DataStages): string {
+  const rates = Object.entries(perSecond).map(([stage, rate]) => `${stage} ${Math.round(rate)}/s`);
+  return `${'data'.padEnd(13)} ${faces} faces in ${seconds.toFixed(1)} s, at most ${Math.round(peakMiB)} MiB\n              ${rates.join(', ')}`;
 }

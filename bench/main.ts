@@ -2,13 +2,18 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { dataFolder } from '@unif2ace/lab';
 import nano from '@unif2ace/recipes/nano';
 import sizes from './cases.json' with { type: 'json' };
+import { type DataStages, dataLine, dataStages } from './data-stages.ts';
 import { jointStage, peerSizes } from './nano-setup.ts';
 import { median, Side } from './side.ts';
 
 // Times our engine against Debian's python3-torch where that is installed, repetitions interleaved, medians and ratios.
 // usage: npm run bench -- [CASE…] [--repetitions N] [--full]   (--full: decode through all 24 layers, 6 GB a side)
+// Only when named: `export` (1,000,000 questions) and `data` (a build, stage by stage; --faces N, default 1,000; CelebA's
+// layout in $UNIF2ACE_DATA/celeba or ../shared/data/celeba).
 
 interface Plan {
   name: string;
@@ -16,6 +21,8 @@ interface Plan {
   against?: string;
   /** Nothing to compare with in the peer. */
   peerless?: true;
+  /** Without a peer and warm-up, once, when named. */
+  alone?: true;
 }
 
 const folder = import.meta.dirname;
@@ -31,6 +38,7 @@ const plans: Plan[] = [
   { name: 'concurrent', against: 'one_by_one', peerless: true },
   { name: 'answers', against: 'answers_8', peerless: true },
   { name: 'first_token', peerless: true },
+  { name: 'export', alone: true },
 ];
 
 interface Result {
@@ -50,18 +58,20 @@ interface Result {
   own: { case: string; ms: number; ratio: number } | null;
 }
 
-async function runCase(plan: Plan, repetitions: number): Promise<Result> {
+async function runCase(plan: Plan, asked: number): Promise<Result> {
+  const repetitions = plan.alone ? 1 : asked;
   const ours = (await Side.start('npx', ['tsx', '--conditions=source', join(folder, 'ours.ts')]))!;
   const python = [join(folder, 'peer', 'peer.py'), casesFile];
-  const started = plan.peerless
-    ? []
-    : [
-        {
-          setting: 'installed' as const,
-          started: await Side.start('/usr/bin/python3', python, { PEER_WAIT: 'default' }),
-        },
-        { setting: 'passive' as const, started: await Side.start('/usr/bin/python3', python) },
-      ];
+  const started =
+    plan.peerless || plan.alone
+      ? []
+      : [
+          {
+            setting: 'installed' as const,
+            started: await Side.start('/usr/bin/python3', python, { PEER_WAIT: 'default' }),
+          },
+          { setting: 'passive' as const, started: await Side.start('/usr/bin/python3', python) },
+        ];
   const peers = started.flatMap(({ setting, started }) => (started ? [{ setting, side: started.side }] : []));
   const other = plan.against
     ? (await Side.start('npx', ['tsx', '--conditions=source', join(folder, 'ours.ts')]))!
@@ -78,7 +88,7 @@ async function runCase(plan: Plan, repetitions: number): Promise<Result> {
     for (const { key, side, name } of sides) {
       // the threads of the side before still spin for a moment
       await setTimeout(restMs);
-      const reply = await side.repeat(name, repetition === 0 ? 2 : 0);
+      const reply = await side.repeat(name, repetition === 0 && !plan.alone ? 2 : 0);
       const list = times[key] ?? [];
       times[key] = list;
       list.push(reply.ms);
@@ -116,18 +126,25 @@ function line(result: Result): string {
   return parts.join('\n              ');
 }
 
-const args = process.argv.slice(2);
-const at = args.indexOf('--repetitions');
-const repetitions = at >= 0 ? Number(args[at + 1]) : 9;
-if (!Number.isInteger(repetitions) || repetitions < 1) {
-  console.error(`bench: --repetitions: expected a whole number from 1 on, got ${args[at + 1]}`);
-  process.exit(2);
-}
-const all = args.includes('--full') ? [...plans, { name: 'decode' }] : plans;
-const wanted = args.filter((arg, i) => !arg.startsWith('--') && (at < 0 || i !== at + 1));
-const unknown = wanted.find((name) => !all.some((plan) => plan.name === name));
+const { values: flags, positionals: wanted } = parseArgs({
+  allowPositionals: true,
+  options: {
+    repetitions: { type: 'string', default: '9' },
+    full: { type: 'boolean', default: false },
+    faces: { type: 'string', default: '1000' },
+  },
+});
+const [repetitions, faces] = [Number(flags.repetitions), Number(flags.faces)];
+for (const [name, value] of Object.entries({ repetitions, faces }))
+  if (!Number.isInteger(value) || value < 1) {
+    console.error(`bench: --${name}: expected a whole number from 1 on, got ${flags[name as 'faces']}`);
+    process.exit(2);
+  }
+const all: Plan[] = flags.full ? [...plans, { name: 'decode' }] : plans;
+const names = [...all.map(({ name }) => name), 'data'];
+const unknown = wanted.find((name) => !names.includes(name));
 if (unknown) {
-  console.error(`bench: unknown case ${unknown}; expected one of ${all.map(({ name }) => name).join(', ')}`);
+  console.error(`bench: unknown case ${unknown}; expected one of ${names.join(', ')}`);
   process.exit(2);
 }
 // the peer's model has the sizes of the recipe
@@ -136,16 +153,24 @@ const model = nano.model(nano.textVocabSize);
 const withRecipe = { ...sizes, nano_step: peerSizes(model, jointStage(nano), sizes.nano_step.faces) };
 await mkdir(outFolder, { recursive: true });
 await writeFile(casesFile, JSON.stringify(withRecipe));
-const results: Result[] = [];
+const results: (Result | ({ case: 'data' } & DataStages))[] = [];
 console.log(
   `${cpus().length} cores, load ${loadavg()[0]!.toFixed(2)}, medians of ${repetitions} interleaved repetitions`,
 );
-for (const plan of all.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
+let comparedOnce = false;
+for (const plan of all.filter(({ name, alone }) => (wanted.length === 0 ? !alone : wanted.includes(name)))) {
   const result = await runCase(plan, repetitions);
-  if (results.length === 0 && result.peer.length === 0 && !plan.peerless)
+  const hasPeer = !plan.alone && !plan.peerless;
+  if (!comparedOnce && hasPeer && result.peer.length === 0)
     console.log('python3-torch is not installed: our own figures alone');
+  comparedOnce ||= hasPeer;
   results.push(result);
   console.log(line(result));
+}
+if (wanted.includes('data')) {
+  const stages = await dataStages(join(dataFolder(), 'celeba'), faces);
+  results.push({ case: 'data', ...stages });
+  console.log(dataLine(stages));
 }
 const file = join(outFolder, 'bench.json');
 await writeFile(

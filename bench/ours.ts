@@ -3,6 +3,7 @@ import nano from '@unif2ace/recipes/nano';
 import type { BenchCase } from './case.ts';
 import { conv } from './cases/conv.ts';
 import { decode } from './cases/decode.ts';
+import { exportRows } from './cases/export.ts';
 import { gptStep } from './cases/gpt-step.ts';
 import { moe } from './cases/moe.ts';
 import { nanoStep } from './cases/nano-step.ts';
@@ -20,6 +21,7 @@ const cases: Record<string, () => Promise<BenchCase>> = {
   nano_step: () => nanoStep(nano, sizes.nano_step),
   decode_small: () => decode(sizes.decode_small),
   decode: () => decode(sizes.decode),
+  export: () => exportRows(sizes.export),
   denoise: () => denoise('kept'),
   denoise_plain: () => denoise('plain'),
   concurrent: () => concurrent('together'),

@@ -1,10 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Philox } from '@unif2ace/graph';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { dataFolder } from '../celeba.ts';
 import { openDataset } from '../export/read-dataset.ts';
 import { buildDataset } from './build-dataset.ts';
 import { openLmdbStore } from './store.ts';
@@ -142,35 +144,78 @@ describe('photos that cannot be used', () => {
 });
 
 describe('a build that is killed', () => {
-  const process = join(import.meta.dirname, 'test', 'build-process.ts');
-  const start = (out: string): ChildProcess =>
-    spawn('node', ['--import', 'tsx', '--conditions=source', process, celeba, out], { stdio: 'ignore' });
-  const ended = (child: ChildProcess) =>
-    new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
+  const script = join(import.meta.dirname, 'test', 'build-process.ts');
+  /** Stages that were under way when it was killed; undefined when it came to its end. */
+  const run = (source: string, out: string, events: number, delayMs: number, ...classifier: string[]) =>
+    new Promise<string[] | undefined>((resolve, reject) => {
+      const args = [script, source, out, String(events), String(delayMs), ...classifier];
+      const child = spawn('node', ['--import', 'tsx', '--conditions=source', ...args]);
+      let text = '';
+      child.stdout.on('data', (piece) => {
+        text += piece;
+      });
+      child.on('close', (code, signal) => {
+        if (signal === 'SIGKILL') resolve(text.split(' '));
+        else if (code === 0) resolve(undefined);
+        else reject(new Error(`the build ended with code ${code}`));
+      });
+    });
 
   test('at 50 moments ends with the same bytes as one that was left alone', { timeout: 600_000 }, async () => {
     const expected = await contents(join(root, 'a'));
-    const random = new Philox(8);
-    const startMs = performance.now();
-    expect(await ended(start(join(root, 'whole')))).toBe(0);
-    const wholeMs = performance.now() - startMs;
+    const stages = new Map<string, number>();
     let kills = 0;
-    for (let round = 0; kills < 50; round++) {
-      const out = join(root, `killed-${round}`);
-      // some runs are killed again and again on the way
-      for (let life = 0; life < 6; life++) {
-        const child = start(out);
-        const exit = ended(child);
-        const timer = setTimeout(() => child.kill('SIGKILL'), wholeMs * (0.3 + 0.75 * random.uniform()));
-        const code = await exit;
-        clearTimeout(timer);
-        if (code === 0) break;
-        kills++;
+    let rounds = 0;
+    const lane = async () => {
+      while (kills < 50) {
+        const round = rounds++;
+        const random = new Philox(8, round);
+        const out = join(root, `killed-${round}`);
+        // each run is killed again and again on its way
+        for (let life = 0; life < 8; life++) {
+          const delayMs = random.uniform() < 0.5 ? 0 : 1 + random.int(80);
+          const killed = await run(celeba, out, 1 + random.int(110), delayMs);
+          if (!killed) break;
+          kills++;
+          for (const stage of killed) stages.set(stage, (stages.get(stage) ?? 0) + 1);
+        }
+        expect(await run(celeba, out, 0, 0)).toBeUndefined();
+        expect(await contents(out)).toEqual(expected);
+        await rm(out, { recursive: true, force: true });
+        await rm(`${out}.work`, { recursive: true, force: true });
       }
-      expect(await ended(start(out))).toBe(0);
-      expect(await contents(out)).toEqual(expected);
-      await rm(out, { recursive: true, force: true });
-      await rm(`${out}.work`, { recursive: true, force: true });
-    }
+    };
+    await Promise.all([lane(), lane(), lane()]);
+    for (const stage of ['detect', 'caption', 'refine', 'questions', 'export'])
+      expect(stages.get(stage), `kills in ${stage}`).toBeGreaterThan(0);
   });
+
+  const portraits = join(dataFolder(), 'portraits', 'female', '256');
+  const classifier = join(import.meta.dirname, '..', '..', '..', '..', '..', 'weights', 'attributes');
+  test.skipIf(!existsSync(portraits))(
+    'also while it looks for faces and asks the classifier (needs portraits)',
+    { timeout: 300_000 },
+    async () => {
+      const folder = join(root, 'portraits');
+      await mkdir(folder);
+      for (const name of (await readdir(portraits)).sort().slice(0, 3))
+        await copyFile(join(portraits, name), join(folder, name));
+      const [alone, shaken] = [join(root, 'portraits-alone'), join(root, 'portraits-shaken')];
+      expect(await run(folder, alone, 0, 0, classifier)).toBeUndefined();
+      // ingest; before and after a photo's result; before and after the classifier's
+      const stages = new Set<string>();
+      for (const [events, delayMs] of [
+        [1, 0],
+        [2, 30],
+        [3, 0],
+        [8, 0],
+        [1, 90],
+        [3, 0],
+      ] as const)
+        for (const stage of (await run(folder, shaken, events, delayMs, classifier)) ?? []) stages.add(stage);
+      expect(await run(folder, shaken, 0, 0, classifier)).toBeUndefined();
+      expect(await contents(shaken)).toEqual(await contents(alone));
+      for (const stage of ['ingest', 'detect', 'attributes']) expect(stages).toContain(stage);
+    },
+  );
 });
