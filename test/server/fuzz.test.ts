@@ -1,7 +1,6 @@
 import { directRuntime } from '@unif2ace/graph/node';
 import { LocalEngine } from '@unif2ace/studio/server';
 import fc from 'fast-check';
-import type { Hono } from 'hono';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tinyModel } from '../system/tiny-model.ts';
 import { dataUrl, HeldEngine, inProcess, testPng } from './support.ts';
@@ -32,9 +31,11 @@ interface Description {
   components: { schemas: Record<string, JsonSchema> };
 }
 
-let cheap: Hono;
+type App = Awaited<ReturnType<typeof inProcess>>;
+
+let cheap: App;
 let description: Description;
-let real: { app: Hono; close(): Promise<void> };
+let real: { app: App; close(): Promise<void> };
 const png = testPng(8);
 
 beforeAll(async () => {
@@ -200,10 +201,10 @@ async function expectFit(response: Response): Promise<void> {
 
 const bodyOf = (path: string, type = 'application/json') =>
   description.paths[path]!.post!.requestBody!.content[type]!.schema;
-const sendJson = (app: Hono, path: string, body: unknown) =>
+const sendJson = (app: App, path: string, body: unknown) =>
   app.request(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
 
-function sendForm(app: Hono, fields: unknown): Promise<Response> | Response {
+function sendForm(app: App, fields: unknown): Promise<Response> | Response {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields ?? {})) {
     // a form has no null

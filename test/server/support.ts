@@ -7,7 +7,7 @@ import { type Engine, makeApp, type RunningServer, type ServerOptions, startServ
 import { pino } from 'pino';
 import { tinyModel } from '../system/tiny-model.ts';
 
-export const silent = pino({ level: 'silent' });
+const silent = pino({ level: 'silent' });
 
 /** A server on a free port. */
 export function serveEngine(engine: Engine, options: Partial<ServerOptions> = {}): Promise<RunningServer> {

@@ -71,8 +71,13 @@ async function serve(env: Environment, raw: Record<string, unknown>, version: st
   }
   if (!server.isLoopback && apiKey === null)
     log.warn(`anyone who reaches ${server.url} may use it; set ${keyVariable}`);
-  if (!env.signal.aborted)
-    await new Promise<void>((resolve) => env.signal.addEventListener('abort', () => resolve(), { once: true }));
+  const told = new Promise<void>((resolve) => {
+    if (env.signal.aborted) resolve();
+    env.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  // without its model the process is of no use: whoever watches it starts another
+  const failure = await Promise.race([told, engine.failed]);
   await server.close();
+  if (failure) throw failure;
   throw new StoppedAsAsked();
 }

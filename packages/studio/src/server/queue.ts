@@ -38,7 +38,7 @@ export class ClientGone extends Error {
   override readonly name = 'ClientGone';
 }
 
-export const cancelled = () =>
+const cancelled = () =>
   new ApiError(400, 'cancelled', 'the job was cancelled by DELETE /v1/jobs/{id}; send the request again');
 
 /** Bounded first-in, first-out queue in front of a model. */

@@ -36,6 +36,9 @@ export class ThreadedEngine implements Engine {
   readonly #calls = new Map<number, Call>();
   #nextId = 0;
   #failure: Error | undefined;
+  /** Resolves with the failure when the thread dies; never when it is closed. */
+  readonly failed: Promise<Error>;
+  #tellFailed: (error: Error) => void = () => {};
 
   /**
    * Loads the model folder and waits until its thread is ready.
@@ -60,6 +63,9 @@ export class ThreadedEngine implements Engine {
     this.info = info;
     this.#worker = worker;
     this.#tokenizer = tokenizer;
+    this.failed = new Promise((resolve) => {
+      this.#tellFailed = resolve;
+    });
     this.#ended = new Promise((resolve) => worker.once('exit', () => resolve()));
     worker.on('message', (message: FromThread) => this.#take(message));
     worker.on('error', (error) => this.#fail(new Error(`engine: the thread died: ${error.message}`)));
@@ -123,6 +129,7 @@ export class ThreadedEngine implements Engine {
   }
 
   #fail(error: Error): void {
+    if (!this.#failure) this.#tellFailed(error);
     this.#failure ??= error;
     for (const call of [...this.#calls.values()]) call.reject(this.#failure);
   }
