@@ -102,7 +102,7 @@ export function encodeModel(model: OnnxModel, options: EncodeOptions = {}): Enco
   return { bytes: writer.finish(), external, externalBytes };
 }
 
-export interface ExternalPlace {
+interface ExternalPlace {
   readonly file: string;
   readonly offset: number;
 }
