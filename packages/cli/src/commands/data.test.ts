@@ -35,6 +35,9 @@ describe('data', () => {
     expect(built.errors).not.toContain('expected');
     expect(built.code).toBe(0);
     expect(JSON.parse(built.out)).toMatchObject({ photos: 12, faces: 12, rejected: 0, failed: 0 });
+    expect(await readFile(join(root, 'faces', 'README.md'), 'utf8')).toMatch(
+      /\| celeba \| 12 \| non-commercial research only/,
+    );
     const stats = await command('stats', 'faces', '--html', 'faces.html');
     expect(stats.code).toBe(0);
     expect(stats.out).toContain('12');
@@ -133,6 +136,12 @@ describe('data', () => {
       ['build', 'celeba', '--out', 'x', '--llm', 'http://127.0.0.1:9/v1', '--llm-model', 'm', '--llm-price', '3'],
       2,
       /--llm-price: expected two prices as IN,OUT/,
+    ],
+    [['build', 'celeba', '--out', 'x', '--terms', 'ours'], 2, /--terms.*: expected the terms of a source as NAME=TEXT/],
+    [
+      ['build', 'celeba', '--out', 'x', '--terms', 'photos=ours'],
+      1,
+      /expected terms of one of celeba, got some of photos/,
     ],
     [['stats', 'celeba'], 1, /expected a data set at .*celeba, got ENOENT for dataset\.json/],
     [['review', 'celeba'], 1, /expected a data set at/],

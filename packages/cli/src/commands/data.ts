@@ -61,6 +61,13 @@ const BuildFlags = z.object({
   threads: numberFrom(1, 256).optional(),
   optOut: pathOption.optional(),
   adultsOnly: z.boolean().default(false),
+  terms: z
+    .array(
+      z.string().regex(/^[^=]+=.+$/, {
+        error: 'the terms of a source as NAME=TEXT, such as photos="ours, all rights reserved"',
+      }),
+    )
+    .default([]),
   queue: z.string().optional(),
   ...llmOptions,
   ...batchOption,
@@ -87,6 +94,11 @@ export function addData(program: Command, env: Environment): void {
     .option('--min-face <pixels>', 'smallest face in a photo', String(defaultDetectSettings.minFacePixels))
     .option('--opt-out <file>', 'list of people to leave out: lines sha256:HEX or face:HEX')
     .option('--adults-only', 'leave out faces whose known age is under 18')
+    .option(
+      '--terms <name=text>',
+      'terms of a source, for the data card (known for CelebA, UTKFace, CelebV-HQ, FFHQ); may be repeated',
+      (text: string, all: string[] = []) => [...all, text],
+    )
     .option('--queue <url>', 'PostgreSQL: share the work with `unif2ace data work` on other hosts')
     .option('--threads <n>', 'threads (default: one a core)');
   addLlmOptions(build).option(
@@ -186,6 +198,10 @@ async function buildCommand(env: Environment, sources: string[], raw: Record<str
       captioner,
       questionWriter,
       adultsOnly: flags.adultsOnly,
+      terms: flags.terms.map((entry) => {
+        const at = entry.indexOf('=');
+        return { name: entry.slice(0, at), terms: entry.slice(at + 1) };
+      }),
       store,
       onProgress: (progress) => status.show(progressLine(progress) + cost()),
       signal: env.signal,

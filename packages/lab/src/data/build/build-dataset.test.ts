@@ -161,7 +161,7 @@ describe('a build that is killed', () => {
       });
     });
 
-  test('at 50 moments ends with the same bytes as one that was left alone', { timeout: 600_000 }, async () => {
+  test('at 50 moments ends with the same bytes as one that was left alone', { timeout: 1_200_000 }, async () => {
     const expected = await contents(join(root, 'a'));
     const stages = new Map<string, number>();
     let kills = 0;
@@ -202,20 +202,19 @@ describe('a build that is killed', () => {
         await copyFile(join(portraits, name), join(folder, name));
       const [alone, shaken] = [join(root, 'portraits-alone'), join(root, 'portraits-shaken')];
       expect(await run(folder, alone, 0, 0, classifier)).toBeUndefined();
-      // ingest; before and after a photo's result; before and after the classifier's
+      const wanted = ['ingest', 'detect', 'attributes'];
       const stages = new Set<string>();
-      for (const [events, delayMs] of [
-        [1, 0],
-        [2, 30],
-        [3, 0],
-        [8, 0],
-        [1, 90],
-        [3, 0],
-      ] as const)
-        for (const stage of (await run(folder, shaken, events, delayMs, classifier)) ?? []) stages.add(stage);
+      // a run that came to its end is begun anew; the others go on from where they were killed
+      for (let round = 0; round < 12 && !wanted.every((stage) => stages.has(stage)); round++) {
+        const killed = await run(folder, shaken, 1 + round, 0, classifier);
+        for (const stage of killed ?? []) stages.add(stage);
+        if (killed) continue;
+        await rm(shaken, { recursive: true, force: true });
+        await rm(`${shaken}.work`, { recursive: true, force: true });
+      }
       expect(await run(folder, shaken, 0, 0, classifier)).toBeUndefined();
       expect(await contents(shaken)).toEqual(await contents(alone));
-      for (const stage of ['ingest', 'detect', 'attributes']) expect(stages).toContain(stage);
+      expect([...stages]).toEqual(expect.arrayContaining(wanted));
     },
   );
 });

@@ -5,7 +5,8 @@ import type { SourceTerms } from '../export/data-card.ts';
 import { checkTarget, type ExportSummary, exportDataset } from '../export/export-dataset.ts';
 import { LlmItemError } from '../llm/faults.ts';
 import { isRejection } from '../sources/items.ts';
-import { openSources } from '../sources/open-source.ts';
+import { knownTerms } from '../sources/known-terms.ts';
+import { kindOfSource, nameSources, openSources } from '../sources/open-source.ts';
 import { NearDuplicates } from './duplicates.ts';
 import { ensureFace, ensurePhoto, type FaceTask, type Tools } from './ensure.ts';
 import { type Confidence, defaultConfidence, factsVersion } from './face-facts.ts';
@@ -43,6 +44,7 @@ export interface BuildOptions {
   optOut?: OptOutList;
   /** Leaves out faces whose known age is under 18. */
   adultsOnly?: boolean;
+  /** Terms of sources for the data card; default: those of known data sets, by the kind of the source. */
   terms?: readonly SourceTerms[];
   /** Default: LMDB in OUT.work. */
   store?: BuildStore;
@@ -88,6 +90,7 @@ interface Kept {
 export async function buildDataset(options: BuildOptions): Promise<BuildSummary> {
   const out = resolve(options.out);
   await checkTarget(out);
+  const terms = await termsOf(options);
   const settings = { ...defaultDetectSettings, ...options.settings };
   const { classifierFolder } = options;
   const classifierHash = classifierFolder ? (await loadAttributeClassifier(classifierFolder)).hash : null;
@@ -114,7 +117,7 @@ export async function buildDataset(options: BuildOptions): Promise<BuildSummary>
     const summary = await exportDataset(records(kept, options, tools, rejected, clock), out, {
       title: 'Captioned faces',
       version: buildVersion(options, tools),
-      sources: options.terms ?? [],
+      sources: terms,
       stageVersions: {
         detect: detectVersion,
         attributes: classifierHash ? `${attributesVersion} ${classifierHash.slice(0, 12)}` : 'labels alone',
@@ -135,6 +138,25 @@ export async function buildDataset(options: BuildOptions): Promise<BuildSummary>
     await workers.close();
     if (!options.store) await store.close();
   }
+}
+
+/** Terms of every source as given, or as known by its kind. @throws DataError for a name that no source has. */
+async function termsOf({ sources, terms = [] }: BuildOptions): Promise<SourceTerms[]> {
+  const named = nameSources(sources);
+  const unknown = terms.find(({ name }) => !named.some((source) => source.name === name));
+  if (unknown)
+    throw new DataError(
+      `data: expected terms of one of ${named.map(({ name }) => name).join(', ')}, got some of ${unknown.name}; try the name of a source`,
+    );
+  const all = await Promise.all(
+    named.map(async ({ spec, name }): Promise<SourceTerms[]> => {
+      const given = terms.find((entry) => entry.name === name);
+      if (given) return [given];
+      const known = knownTerms[await kindOfSource(spec)];
+      return known ? [{ name, ...known }] : [];
+    }),
+  );
+  return all.flat();
 }
 
 /** Changes with anything that changes the output, but for the photos themselves. */

@@ -1,5 +1,6 @@
 import PgBoss from 'pg-boss';
 import { DataError } from '../celeba.ts';
+import { LlmItemError } from '../llm/faults.ts';
 import type { WorkAhead } from './build-dataset.ts';
 import { ensureFace, ensurePhoto, type FaceTask, type Tools } from './ensure.ts';
 import type { Confidence } from './face-facts.ts';
@@ -130,7 +131,12 @@ export async function workOnQueue(
     await boss.work<FacesJob>(facesQueue, { pollingIntervalSeconds: 0.5, batchSize: 1 }, async ([job]) => {
       const tools = { ...toolsFor(job!.data.settings), confidence: job!.data.confidence };
       check(job!.data, tools);
-      await Promise.all(job!.data.tasks.map((task) => ensureFace(task, tools, signal)));
+      const described = await Promise.allSettled(job!.data.tasks.map((task) => ensureFace(task, tools, signal)));
+      // a face that cannot be answered is left to the build, which names it; the job is not done again for its sake
+      const failed = described.find(
+        (result) => result.status === 'rejected' && !(result.reason instanceof LlmItemError),
+      ) as PromiseRejectedResult | undefined;
+      if (failed) throw failed.reason;
       onBatch?.('faces', job!.data.tasks.length);
     });
     await new Promise<void>((resolve) => {

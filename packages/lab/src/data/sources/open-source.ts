@@ -47,19 +47,30 @@ export async function* openSource(
     );
 }
 
-/** Photos of several sources one after another; sources of one name are told apart by "-2", "-3", …. */
-export async function* openSources(
-  specs: readonly (string | { spec: string; name?: string })[],
-): AsyncGenerator<SourceItem, void, undefined> {
+type SourceSpec = string | { spec: string; name?: string };
+
+/** Names of sources in a data set; those of one name are told apart by "-2", "-3", …. */
+export function nameSources(specs: readonly SourceSpec[]): { spec: string; name: string }[] {
   const taken = new Set<string>();
-  for (const entry of specs) {
+  return specs.map((entry) => {
     const { spec, name: given } = typeof entry === 'string' ? { spec: entry, name: undefined } : entry;
     const base = given ?? nameOfSource(parseSpec(spec).path);
     let name = base;
     for (let i = 2; taken.has(name); i++) name = `${base}-${i}`;
     taken.add(name);
-    yield* openSource(spec, { name });
-  }
+    return { spec, name };
+  });
+}
+
+/** Photos of several sources one after another, named by `nameSources`. */
+export async function* openSources(specs: readonly SourceSpec[]): AsyncGenerator<SourceItem, void, undefined> {
+  for (const { spec, name } of nameSources(specs)) yield* openSource(spec, { name });
+}
+
+/** Kind of a source, forced by a prefix or told by looking. @throws DataError if there is nothing. */
+export async function kindOfSource(spec: string): Promise<SourceKind> {
+  const { kind, path } = parseSpec(spec);
+  return kind ?? detectSource(path);
 }
 
 /** Kind of a source, by looking at its files. @throws DataError if there is nothing. */
