@@ -16,6 +16,8 @@ const batch = 32;
 const leaseSeconds = 30;
 const endpointLeaseSeconds = 900;
 const pollMs = 300;
+/** Error code of PostgreSQL. */
+const deadlockDetected = '40P01';
 
 type PhotoRef = Pick<SourcePhoto, 'locator' | 'aligned'>;
 
@@ -50,10 +52,21 @@ async function openBoss(url: string): Promise<PgBoss> {
   const boss = new PgBoss({ connectionString: url, monitorStateIntervalSeconds: 10 });
   // the server may restart: pg-boss polls again by itself
   boss.on('error', () => {});
-  try {
+  const create = async () => {
     await boss.start();
     for (const name of [photosQueue, facesQueue])
       await boss.createQueue(name, { name, retryLimit: 3, expireInSeconds: leaseSeconds, policy: 'standard' });
+  };
+  try {
+    // several processes that make the queues at once can lock each other out; the database ends one, which tries again
+    for (let left = 5; ; left--) {
+      try {
+        await create();
+        break;
+      } catch (error) {
+        if (left === 0 || (error as { code?: string }).code !== deadlockDetected) throw error;
+      }
+    }
   } catch (error) {
     throw new DataError(
       `data: expected a job queue at ${withoutPassword(url)}, got ${(error as Error).message}; try whether PostgreSQL runs`,
