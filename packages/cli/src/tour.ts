@@ -68,7 +68,7 @@ async function makeFaces(env: Environment, model: OpenModel, prompt: string, cou
 }
 
 /**
- * What `npm start` shows: faces for three prompts, saved, drawn when the terminal can, described and asked about; then the
+ * What `npm run tour` shows: faces for three prompts, saved, drawn when the terminal can, described and asked about; then the
  * same talk about every photo given. Returns the exit code: 1 when a photo could not be read.
  */
 export async function tour(env: Environment, photos: readonly string[], options: TourOptions = {}): Promise<number> {

@@ -17,14 +17,17 @@ export interface StudioEngine {
     settings: GenerateSettings,
     watch?: GenerateWatch,
   ): Promise<GeneratedFaces>;
-  /** Finds the faces of a photo and looks at one of them. A photo without a face gives an empty list, no error. */
-  faces(photo: Blob, face?: number, signal?: AbortSignal): Promise<FacesInPhoto>;
+  /**
+   * Finds the faces of a photo and looks at one of them, by default the largest. A photo without a face gives an empty list,
+   * no error. With "aligned" nothing is searched: the picture itself is looked at.
+   */
+  faces(photo: Blob, face?: FaceSource['face'], signal?: AbortSignal): Promise<FacesInPhoto>;
   /** A description, piece by piece as it is made. */
   describe(face: FaceSource, signal?: AbortSignal): AsyncIterable<string>;
   /** The answer to the last message, piece by piece. */
   ask(face: FaceSource, messages: readonly ChatMessage[], signal?: AbortSignal): AsyncIterable<string>;
   /** Which experts fired for a face of the last `generate` or `edit`; absent where the engine does not offer it. */
-  routing?(image: number, signal?: AbortSignal): Promise<Routing>;
+  readonly routing?: ((image: number, signal?: AbortSignal) => Promise<Routing>) | undefined;
   /** Frees what the engine holds. */
   close?(): void;
 }
@@ -78,7 +81,7 @@ export interface GenerateWatch {
   onStep?(step: StudioStep): void;
 }
 
-export interface StudioStep {
+interface StudioStep {
   /** From 1. */
   step: number;
   steps: number;
@@ -130,6 +133,7 @@ export interface FacesInPhoto {
   faces: readonly FoundFace[];
   /** The face asked for, or the largest; absent without a face. */
   chosen?: {
+    /** As in {@link FoundFace}; 0 for a picture that counts as aligned. */
     index: number;
     /** What the model sees: the aligned face as PNG. */
     crop: Blob;

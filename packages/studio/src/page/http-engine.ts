@@ -1,0 +1,236 @@
+import {
+  type AttributeEstimate,
+  type ChatMessage,
+  type EditRegion,
+  EngineError,
+  type EngineInfo,
+  type FaceSource,
+  type FacesInPhoto,
+  type FoundFace,
+  type GeneratedFaces,
+  type GenerateSettings,
+  type GenerateWatch,
+  type StudioEngine,
+} from './engine.ts';
+import { serverEvents } from './server-events.ts';
+
+const describeQuestion = 'Describe the face.';
+const maxPreviews = 100;
+
+/** Events of a stream of pictures, as docs/api.md has them. */
+interface ImageEvent {
+  type?: string;
+  position?: number;
+  step?: number;
+  steps?: number;
+  images?: { index: number; masked: string }[];
+  index?: number;
+  b64_json?: string;
+  error?: { message: string };
+}
+
+interface ModelReply {
+  id: string;
+  unif2ace: {
+    hash: string;
+    image_size: number;
+    token_grid: number;
+    device: string;
+    attributes: string[];
+    limits: { count: number; steps: number; guidance: number; temperature: number; photo_bytes: number };
+  };
+}
+
+interface FacesReply {
+  width: number;
+  height: number;
+  faces: FoundFace[];
+  chosen: { index: number | 'aligned'; crop: string; attributes: AttributeEstimate[] } | null;
+}
+
+interface ChatReply {
+  choices?: { delta: { content?: string } }[];
+  error?: { message: string };
+}
+
+function pngOf(base64: string): Blob {
+  return new Blob([Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))], { type: 'image/png' });
+}
+
+function dataUrlOf(picture: Blob): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result as string);
+    reader.onerror = () => reject(new EngineError('photo: expected a file that can be read, got none; try another'));
+    reader.readAsDataURL(picture.type ? picture : new Blob([picture], { type: 'image/png' }));
+  });
+}
+
+/** The model behind the HTTP API of the server that the page came from. */
+export class HttpEngine implements StudioEngine {
+  readonly #base: URL;
+
+  /** @param base address of the server, with or without a path below which `v1/` lies. */
+  constructor(base: string | URL) {
+    this.#base = new URL('./', base);
+  }
+
+  async info(signal?: AbortSignal): Promise<EngineInfo> {
+    const response = await this.#fetch('v1/models', {}, signal);
+    const { data } = (await response.json()) as { data: ModelReply[] };
+    const model = data[0];
+    if (!model) throw new EngineError('server: expected a model, got none; try to start it again');
+    const { hash, image_size, token_grid, device, attributes, limits } = model.unif2ace;
+    const { photo_bytes: photoBytes, ...bounds } = limits;
+    return {
+      place: 'server',
+      model: { name: model.id, hash, imageSize: image_size, tokenGrid: token_grid },
+      device,
+      attributes,
+      limits: { ...bounds, photoBytes },
+    };
+  }
+
+  async generate(settings: GenerateSettings, watch: GenerateWatch = {}): Promise<GeneratedFaces> {
+    const { count: n, ...rest } = settings;
+    const body = { ...rest, n, stream: true, partial_images: Math.min(maxPreviews, settings.steps) };
+    return this.#pictures('v1/images/generations', jsonOf(body), settings.count, watch);
+  }
+
+  async edit(
+    { picture, face }: FaceSource,
+    region: EditRegion,
+    settings: GenerateSettings,
+    watch: GenerateWatch = {},
+  ): Promise<GeneratedFaces> {
+    const { prompt, count, seed, steps, guidance, temperature } = settings;
+    const form = new FormData();
+    const fields = { prompt, n: count, seed, steps, guidance, temperature, face };
+    const stream = { stream: true, partial_images: Math.min(maxPreviews, steps) };
+    for (const [name, value] of Object.entries({ ...fields, ...stream })) form.set(name, `${value}`);
+    form.set('image', picture, 'face.png');
+    if (region instanceof Blob) form.set('mask', region, 'mask.png');
+    else if (typeof region === 'string') form.set('region', region);
+    else form.set('region', [region.x, region.y, region.width, region.height].map(Math.round).join(','));
+    return this.#pictures('v1/images/edits', { body: form }, count, watch);
+  }
+
+  async faces(photo: Blob, face?: FaceSource['face'], signal?: AbortSignal): Promise<FacesInPhoto> {
+    const body = { image: await dataUrlOf(photo), ...(face !== undefined && { face }) };
+    const response = await this.#fetch('v1/faces', jsonOf(body), signal);
+    const { width, height, faces, chosen } = (await response.json()) as FacesReply;
+    if (!chosen) return { width, height, faces };
+    const index = chosen.index === 'aligned' ? 0 : chosen.index;
+    const crop = pngOf(chosen.crop.slice(chosen.crop.indexOf(',') + 1));
+    return { width, height, faces, chosen: { index, crop, attributes: chosen.attributes } };
+  }
+
+  describe(face: FaceSource, signal?: AbortSignal): AsyncIterable<string> {
+    return this.ask(face, [{ role: 'user', text: describeQuestion }], signal);
+  }
+
+  async *ask(
+    { picture, face }: FaceSource,
+    messages: readonly ChatMessage[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<string> {
+    const question = messages.at(-1)?.text ?? '';
+    const content = [
+      { type: 'text', text: question },
+      { type: 'image_url', image_url: { url: await dataUrlOf(picture) } },
+    ];
+    const body = { messages: [{ role: 'user', content }], face, stream: true };
+    const response = await this.#fetch('v1/chat/completions', jsonOf(body), signal);
+    for await (const event of this.#events<ChatReply>(response, signal)) {
+      const piece = event.choices?.[0]?.delta.content;
+      if (piece) yield piece;
+    }
+  }
+
+  async #pictures(path: string, init: RequestInit, count: number, watch: GenerateWatch): Promise<GeneratedFaces> {
+    const { signal } = watch;
+    const startMs = performance.now();
+    const response = await this.#fetch(path, init, signal);
+    const job = response.headers.get('x-unif2ace-job');
+    const cancel = () => {
+      // a closed connection cancels too, but a proxy between may hold it open
+      if (job) void fetch(new URL(`v1/jobs/${job}`, this.#base), { method: 'DELETE', keepalive: true }).catch(() => {});
+    };
+    signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      const images = await this.#watchPictures(response, watch);
+      if (images.filter(Boolean).length !== count)
+        throw new EngineError(`server: expected ${count} pictures, got ${images.length}; try again`, { retry: true });
+      return { images, elapsedMs: performance.now() - startMs };
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  async #watchPictures(response: Response, { signal, onQueued, onStep }: GenerateWatch): Promise<Blob[]> {
+    const images: Blob[] = [];
+    let step = { step: 0, steps: 0 };
+    let masks = new Map<number, Uint8Array>();
+    let previews = new Map<number, ImageBitmap>();
+    for await (const event of this.#events<ImageEvent>(response, signal)) {
+      if (event.type === 'unif2ace.queued') onQueued?.(event.position!);
+      else if (event.type === 'unif2ace.step') {
+        step = { step: event.step!, steps: event.steps! };
+        masks = new Map(event.images!.map(({ index, masked }) => [index, Uint8Array.from(masked, Number)]));
+        previews = new Map();
+      } else if (event.type?.endsWith('.partial_image')) {
+        previews.set(event.index!, await createImageBitmap(pngOf(event.b64_json!)));
+        if (previews.size < masks.size) continue;
+        const shown = [...previews].map(([index, picture]) => {
+          const masked = masks.get(index);
+          return { index, picture, ...(masked && { masked }) };
+        });
+        onStep?.({ ...step, images: shown.sort((a, b) => a.index - b.index) });
+      } else if (event.type?.endsWith('.completed')) images[event.index!] = pngOf(event.b64_json!);
+    }
+    return images;
+  }
+
+  async *#events<E extends { error?: { message: string } }>(
+    response: Response,
+    signal?: AbortSignal,
+  ): AsyncGenerator<E> {
+    try {
+      for await (const event of serverEvents(response.body!) as AsyncIterable<E>) {
+        signal?.throwIfAborted();
+        if (event.error) throw new EngineError(event.error.message);
+        yield event;
+      }
+    } catch (error) {
+      throw this.#failure(error, signal);
+    }
+  }
+
+  async #fetch(path: string, init: RequestInit = {}, signal?: AbortSignal): Promise<Response> {
+    let response: Response;
+    try {
+      const method = init.body === undefined ? 'GET' : 'POST';
+      response = await fetch(new URL(path, this.#base), { method, ...init, ...(signal && { signal }) });
+    } catch (error) {
+      throw this.#failure(error, signal);
+    }
+    if (response.ok) return response;
+    const reply = (await response.json().catch(() => undefined)) as { error?: { message?: string } } | undefined;
+    throw new EngineError(reply?.error?.message ?? `server: expected an answer, got status ${response.status}`, {
+      retry: response.status === 429 || response.status === 503,
+    });
+  }
+
+  #failure(error: unknown, signal?: AbortSignal): unknown {
+    if (signal?.aborted) return signal.reason;
+    if (error instanceof EngineError) return error;
+    return new EngineError('server: expected an answer, got none; see whether it still runs and try again', {
+      retry: true,
+      cause: error,
+    });
+  }
+}
+
+function jsonOf(body: unknown): RequestInit {
+  return { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } };
+}

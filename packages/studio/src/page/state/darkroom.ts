@@ -1,0 +1,192 @@
+import { computed, signal } from '@preact/signals';
+import type { EditRegion, NamedRegion, Routing } from '../engine.ts';
+import type { CreateState, Parts } from './create.ts';
+import { randomSeed } from './create.ts';
+import { type Face, newFace, watchInto } from './face.ts';
+import { oneLine, Runner } from './runner.ts';
+
+/** Points in shares of the picture's edge, the radius too. */
+export interface Stroke {
+  points: readonly { x: number; y: number }[];
+  radius: number;
+}
+
+export type RegionChoice = NamedRegion | 'brush';
+
+/** Rectangles [left, top, right, bottom] as shares of the picture that a named part covers, for the eye and the pointer. */
+export const regionBoxes: Record<NamedRegion, readonly (readonly [number, number, number, number])[]> = {
+  hair: [
+    [0, 0, 1, 0.36],
+    [0, 0.36, 0.2, 0.75],
+    [0.8, 0.36, 1, 0.75],
+  ],
+  eyes: [[0.2, 0.42, 0.8, 0.6]],
+  mouth: [[0.3, 0.66, 0.7, 0.84]],
+};
+
+/** Draws strokes in one colour onto a square of `size` pixels. */
+export function paintStrokes(
+  canvas: OffscreenCanvasRenderingContext2D | CanvasRenderingContext2D,
+  strokes: readonly Stroke[],
+  size: number,
+): void {
+  canvas.lineCap = 'round';
+  canvas.lineJoin = 'round';
+  for (const { points, radius } of strokes) {
+    canvas.lineWidth = 2 * radius * size;
+    canvas.beginPath();
+    points.forEach(({ x, y }, i) => {
+      if (i === 0) canvas.moveTo(x * size, y * size);
+      // a line of no length still draws its round ends
+      canvas.lineTo(x * size + (points.length === 1 ? 0.01 : 0), y * size);
+    });
+    canvas.stroke();
+  }
+}
+
+async function maskOf(picture: Blob, strokes: readonly Stroke[]): Promise<Blob> {
+  const bitmap = await createImageBitmap(picture);
+  const { width, height } = bitmap;
+  bitmap.close();
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext('2d')!;
+  context.fillStyle = '#000';
+  context.fillRect(0, 0, width, height);
+  context.strokeStyle = '#fff';
+  context.scale(1, height / width);
+  paintStrokes(context, strokes, width);
+  return canvas.convertToBlob({ type: 'image/png' });
+}
+
+/** One face at large: its parts made anew, its versions, the experts that made it. */
+export function darkroomState({ engine, preferences }: Parts, create: CreateState) {
+  const versions = signal<readonly Face[]>([]);
+  const current = signal<Face | undefined>(undefined);
+  const region = signal<RegionChoice>('hair');
+  const strokes = signal<readonly Stroke[]>([]);
+  const brushRadius = signal(0.08);
+  const prompt = signal('');
+  const count = signal(1);
+  const routing = signal<Routing | undefined>(undefined);
+  const routingProblem = signal('');
+  /** Of the heatmap laid over the picture: "layer:expert". */
+  const shownExpert = signal<string | undefined>(undefined);
+  const runner = new Runner();
+  let routable: readonly Face[] = [];
+
+  const problem = computed(() =>
+    region.value === 'brush' && strokes.value.length === 0 ? 'Paint over the part to make anew first.' : '',
+  );
+
+  function show(face: Face): void {
+    if (current.value === face) return;
+    current.value = face;
+    routing.value = undefined;
+    routingProblem.value = '';
+    shownExpert.value = undefined;
+  }
+
+  /** @param siblings faces of the same request, while they are the last that the engine made. */
+  function open(face: Face, siblings: readonly Face[] = []): void {
+    runner.reset();
+    versions.value = [face];
+    strokes.value = [];
+    prompt.value = face.settings.prompt;
+    routable = siblings;
+    show(face);
+  }
+
+  function close(): void {
+    runner.reset();
+    versions.value = [];
+    current.value = undefined;
+  }
+
+  const canRoute = computed(
+    () => current.value !== undefined && engine.routing !== undefined && routable.includes(current.value),
+  );
+
+  async function loadRouting(): Promise<void> {
+    const face = current.value;
+    if (!face || routing.value || !engine.routing) return;
+    routingProblem.value = '';
+    try {
+      const loaded = await engine.routing(face.index);
+      if (current.value === face) routing.value = loaded;
+    } catch (error) {
+      if (current.value === face) routingProblem.value = oneLine(error);
+    }
+  }
+
+  async function apply(): Promise<void> {
+    const face = current.value;
+    const picture = face?.png.value;
+    if (!face || !picture || runner.busy.value || create.runner.busy.value) return;
+    if (problem.value) {
+      runner.fail(problem.value);
+      return;
+    }
+    const chosen = region.value;
+    const { steps, guidance, temperature } = create.settings.value;
+    const settings = {
+      prompt: prompt.value.trim(),
+      count: count.value,
+      seed: randomSeed(),
+      steps,
+      guidance,
+      temperature,
+    };
+    const making = Array.from({ length: settings.count }, (_, index) =>
+      newFace(settings, index, { region: chosen, fromPhoto: face.fromPhoto }),
+    );
+    const before = versions.value;
+    versions.value = [...before, ...making];
+    show(making[0]!);
+    const result = await runner.run(
+      'Starting',
+      async (signal, report) => {
+        const part: EditRegion = chosen === 'brush' ? await maskOf(picture, strokes.value) : chosen;
+        return engine.edit({ picture, face: 'aligned' }, part, settings, watchInto(making, signal, report));
+      },
+      ({ images, elapsedMs }) =>
+        `${images.length === 1 ? 'Made anew' : `${images.length} versions`} in ${(elapsedMs / 1000).toFixed(1)} s`,
+    );
+    if (!result) {
+      if (versions.value.includes(making[0]!)) {
+        versions.value = before;
+        show(face);
+      }
+      return;
+    }
+    result.images.forEach((png, i) => {
+      making[i]!.png.value = png;
+    });
+    routable = making;
+    current.value = making[0];
+    if (!face.fromPhoto || preferences.keepPhotos.value)
+      create.remember({ kind: 'edit', settings, region: chosen, images: result.images });
+  }
+
+  return {
+    versions,
+    current,
+    region,
+    strokes,
+    brushRadius,
+    prompt,
+    count,
+    problem,
+    routing,
+    routingProblem,
+    shownExpert,
+    canRoute,
+    runner,
+    open,
+    close,
+    show,
+    apply,
+    loadRouting,
+  };
+}
+
+export type DarkroomState = ReturnType<typeof darkroomState>;

@@ -1,0 +1,88 @@
+import { type Signal, signal } from '@preact/signals';
+import type { GenerateSettings, GenerateWatch, StudioPreview } from '../engine.ts';
+import type { RunStatus } from './runner.ts';
+
+/** A picture on the page: first in the making, then done. */
+export interface Face {
+  readonly key: string;
+  /** Place in its request from 0. */
+  readonly index: number;
+  readonly settings: GenerateSettings;
+  /** Of an edit: the part that was made anew. */
+  readonly region?: string;
+  /** Shows a real person, in part at least. */
+  readonly fromPhoto: boolean;
+  readonly preview: Signal<StudioPreview | undefined>;
+  readonly png: Signal<Blob | undefined>;
+}
+
+let made = 0;
+
+export function newFace(
+  settings: GenerateSettings,
+  index: number,
+  more: Partial<Pick<Face, 'region' | 'fromPhoto'>> = {},
+): Face {
+  return {
+    key: `face-${made++}`,
+    index,
+    settings,
+    fromPhoto: false,
+    preview: signal(undefined),
+    png: signal(undefined),
+    ...more,
+  };
+}
+
+export function doneFace(
+  png: Blob,
+  settings: GenerateSettings,
+  index = 0,
+  more: Partial<Pick<Face, 'region' | 'fromPhoto'>> = {},
+): Face {
+  const face = newFace(settings, index, more);
+  face.png.value = png;
+  return face;
+}
+
+/** A watch that paints previews on faces and tells the state of the work. */
+export function watchInto(
+  faces: readonly Face[],
+  signal: AbortSignal,
+  report: (status: RunStatus) => void,
+): GenerateWatch {
+  return {
+    signal,
+    onQueued: (ahead) => report({ state: 'queued', ahead }),
+    onStep: ({ step, steps, images }) => {
+      if (signal.aborted) return;
+      for (const image of images) {
+        const face = faces[image.index];
+        if (face) face.preview.value = image;
+      }
+      // a large count is made in parts: what is done counts by pictures, the rest by its steps
+      const before = images[0]?.index ?? 0;
+      const share = (before + (images.length * step) / steps) / faces.length;
+      report({ state: 'working', note: `Step ${step} of ${steps}`, share: Math.min(1, share) });
+    },
+  };
+}
+
+/** A file name of words and seed. */
+export function fileName({ settings, index }: Pick<Face, 'settings' | 'index'>): string {
+  const words = settings.prompt
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 60);
+  return `${words || 'face'}-${settings.seed}-${index}.png`;
+}
+
+export function download(png: Blob, name: string): void {
+  const url = URL.createObjectURL(png);
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

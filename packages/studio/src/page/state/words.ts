@@ -1,0 +1,232 @@
+/**
+ * The words of the page: what a model trained on attribute captions knows of faces, as switches that write a prompt and read
+ * it back. The wording is that of the training captions.
+ */
+
+export interface Trait {
+  /** The data set's name of the attribute it states. */
+  name: string;
+  /** On its switch. */
+  label: string;
+  /** adjective: before the noun; have: after "with"; wear: after "wearing"; tail: at the end. */
+  role: 'noun' | 'adjective' | 'have' | 'wear' | 'tail';
+  /** As the prompt has it, article included; of traits that share a noun only the word before it. */
+  words: string;
+  /** Noun shared with others: "wavy" and "blond" make "wavy blond hair". */
+  of?: 'hair' | 'eyebrows' | 'nose' | 'cheeks';
+  /** Of the traits of one kind a prompt has at most one. */
+  kind?: 'who' | 'age' | 'smile' | 'colour' | 'type' | 'beard';
+  /** How a prompt says it; default: its words. */
+  pattern?: string;
+}
+
+const colour = (name: string, words: string, pattern = words): Trait => ({
+  name,
+  label: words,
+  role: 'have',
+  words,
+  of: 'hair',
+  kind: 'colour',
+  pattern: `(?:${pattern})(?= (?:\\w+ )?hair)`,
+});
+
+/** In the order in which a prompt names them. */
+const traits = [
+  { name: 'Woman', label: 'woman', role: 'noun', words: 'woman', kind: 'who', pattern: 'woman|lady|girl' },
+  { name: 'Male', label: 'man', role: 'noun', words: 'man', kind: 'who', pattern: 'man|boy' },
+  { name: 'Smiling', label: 'smiling', role: 'adjective', words: 'smiling', kind: 'smile' },
+  { name: 'No_Smile', label: 'serious', role: 'tail', words: 'not smiling', kind: 'smile' },
+  { name: 'No_Beard', label: 'clean-shaven', role: 'adjective', words: 'clean-shaven', kind: 'beard' },
+  { name: 'Bald', label: 'bald', role: 'adjective', words: 'bald', kind: 'colour' },
+  {
+    name: 'Young',
+    label: 'younger',
+    role: 'adjective',
+    words: 'young-looking',
+    kind: 'age',
+    pattern: 'young(?:-looking)?',
+  },
+  {
+    name: 'Old',
+    label: 'older',
+    role: 'adjective',
+    words: 'older-looking',
+    kind: 'age',
+    pattern: 'old(?:er)?(?:-looking)?',
+  },
+  {
+    name: 'Straight_Hair',
+    label: 'straight',
+    role: 'have',
+    words: 'straight',
+    of: 'hair',
+    kind: 'type',
+    pattern: 'straight(?= (?:\\w+ )?hair)',
+  },
+  {
+    name: 'Wavy_Hair',
+    label: 'wavy',
+    role: 'have',
+    words: 'wavy',
+    of: 'hair',
+    kind: 'type',
+    pattern: 'wavy(?= (?:\\w+ )?hair)',
+  },
+  colour('Black_Hair', 'black'),
+  colour('Brown_Hair', 'brown'),
+  colour('Blond_Hair', 'blond', 'blonde?'),
+  colour('Gray_Hair', 'gray', 'gr[ae]y'),
+  { name: 'Bangs', label: 'bangs', role: 'have', words: 'bangs' },
+  { name: 'Receding_Hairline', label: 'receding hairline', role: 'have', words: 'a receding hairline' },
+  {
+    name: 'Bushy_Eyebrows',
+    label: 'bushy eyebrows',
+    role: 'have',
+    words: 'bushy',
+    of: 'eyebrows',
+    pattern: '(?:bushy|thick)(?= (?:\\w+ )?eyebrows)',
+  },
+  {
+    name: 'Arched_Eyebrows',
+    label: 'arched eyebrows',
+    role: 'have',
+    words: 'arched',
+    of: 'eyebrows',
+    pattern: 'arched(?= eyebrows)',
+  },
+  { name: 'Narrow_Eyes', label: 'narrow eyes', role: 'have', words: 'narrow eyes' },
+  {
+    name: 'Bags_Under_Eyes',
+    label: 'bags under the eyes',
+    role: 'have',
+    words: 'bags under the eyes',
+    pattern: 'bags under (?:the|his|her|their) eyes',
+  },
+  {
+    name: 'Big_Nose',
+    label: 'big nose',
+    role: 'have',
+    words: 'big',
+    of: 'nose',
+    pattern: '(?:big|large)(?= (?:\\w+ )?nose)',
+  },
+  {
+    name: 'Pointy_Nose',
+    label: 'pointed nose',
+    role: 'have',
+    words: 'pointed',
+    of: 'nose',
+    pattern: 'point(?:ed|y)(?= nose)',
+  },
+  { name: 'Big_Lips', label: 'full lips', role: 'have', words: 'full lips', pattern: '(?:full|big) lips' },
+  { name: 'High_Cheekbones', label: 'high cheekbones', role: 'have', words: 'high cheekbones' },
+  {
+    name: 'Chubby',
+    label: 'full cheeks',
+    role: 'have',
+    words: 'full',
+    of: 'cheeks',
+    pattern: '(?:full|chubby)(?= (?:\\w+ )?cheeks)',
+  },
+  { name: 'Rosy_Cheeks', label: 'rosy cheeks', role: 'have', words: 'rosy', of: 'cheeks', pattern: 'rosy(?= cheeks)' },
+  { name: 'Double_Chin', label: 'double chin', role: 'have', words: 'a double chin' },
+  { name: 'Oval_Face', label: 'oval face', role: 'have', words: 'an oval face' },
+  { name: '5_o_Clock_Shadow', label: 'stubble', role: 'have', words: 'stubble', kind: 'beard' },
+  { name: 'Beard', label: 'beard', role: 'have', words: 'a beard', kind: 'beard' },
+  { name: 'Goatee', label: 'goatee', role: 'have', words: 'a goatee', kind: 'beard' },
+  { name: 'Mustache', label: 'mustache', role: 'have', words: 'a mustache' },
+  { name: 'Sideburns', label: 'sideburns', role: 'have', words: 'sideburns' },
+  {
+    name: 'Mouth_Slightly_Open',
+    label: 'open mouth',
+    role: 'have',
+    words: 'a slightly open mouth',
+    pattern: '(?:a )?(?:slightly )?open mouth',
+  },
+  { name: 'Eyeglasses', label: 'glasses', role: 'wear', words: 'eyeglasses', pattern: '(?:eye)?glasses' },
+  { name: 'Wearing_Hat', label: 'hat', role: 'wear', words: 'a hat' },
+  { name: 'Wearing_Earrings', label: 'earrings', role: 'wear', words: 'earrings' },
+  { name: 'Wearing_Necklace', label: 'necklace', role: 'wear', words: 'a necklace' },
+  { name: 'Wearing_Necktie', label: 'tie', role: 'wear', words: 'a necktie', pattern: '(?:a )?(?:neck)?tie' },
+  { name: 'Heavy_Makeup', label: 'makeup', role: 'wear', words: 'heavy makeup' },
+  { name: 'Wearing_Lipstick', label: 'lipstick', role: 'wear', words: 'lipstick' },
+] as const satisfies readonly Trait[];
+
+export type TraitName = (typeof traits)[number]['name'];
+
+const byName = new Map<string, Trait>(traits.map((trait) => [trait.name, trait]));
+
+export function traitOf(name: TraitName): Trait {
+  return byName.get(name)!;
+}
+
+const negated = /\b(?:no|not|without|never)(?: (?:an?|any|wearing|have))* $/;
+
+const compiled = traits.map((trait: Trait) => {
+  const pattern = trait.pattern ?? trait.words.replace(/^an? /, '');
+  return { trait, pattern: new RegExp(`\\b(?:${pattern})(?![\\w-])`, 'gi') };
+});
+
+/** The traits that a prompt states; what it negates or says in other words is not among them. */
+export function readTraits(prompt: string): Set<TraitName> {
+  const found = new Set<TraitName>();
+  for (const { trait, pattern } of compiled)
+    for (const match of prompt.matchAll(pattern))
+      if (!negated.test(prompt.slice(0, match.index).toLowerCase())) found.add(trait.name as TraitName);
+  return found;
+}
+
+const series = (items: readonly string[]): string =>
+  items.length < 3 ? items.join(' and ') : `${items.slice(0, -1).join(', ')}, and ${items.at(-1)}`;
+
+const withArticle = (phrase: string): string => `${/^[aeiou]/.test(phrase) ? 'an' : 'a'} ${phrase}`;
+
+/** A prompt that states these traits, e.g. "a smiling woman with wavy blond hair and bangs, wearing earrings". */
+function writePrompt(names: ReadonlySet<TraitName>): string {
+  const chosen: Trait[] = traits.filter(({ name }) => names.has(name));
+  if (chosen.length === 0) return '';
+  const withRole = (role: Trait['role']) => chosen.filter((trait) => trait.role === role);
+  const noun = withRole('noun')[0]?.words ?? 'person';
+  const head = withArticle([...withRole('adjective').map(({ words }) => words), noun].join(' '));
+  const parts = new Map<string, string>();
+  for (const { of, words } of withRole('have')) {
+    if (!of) parts.set(words, words);
+    else parts.set(of, parts.has(of) ? `${parts.get(of)} ${words}` : words);
+  }
+  const have = [...parts].map(([key, words]) => {
+    if (key === words) return words;
+    return key === 'nose' ? withArticle(`${words} nose`) : `${words} ${key}`;
+  });
+  const wear = withRole('wear').map(({ words }) => words);
+  const clauses = [
+    ...(have.length > 0 ? [`with ${series(have)}`] : []),
+    ...(wear.length > 0 ? [`wearing ${series(wear)}`] : []),
+    ...withRole('tail').map(({ words }) => words),
+  ];
+  return [head, clauses.join(', ')].filter((part) => part !== '').join(' ');
+}
+
+const same = (a: ReadonlySet<string>, b: ReadonlySet<string>) =>
+  a.size === b.size && [...a].every((name) => b.has(name));
+
+/**
+ * The prompt with a trait said or no longer said; others of its kind give way. Words that are not ours stay where adding a
+ * phrase is enough; otherwise the prompt is written anew from all that it states.
+ */
+export function withTrait(prompt: string, name: TraitName, on: boolean): string {
+  const stated = readTraits(prompt);
+  const wanted = new Set(stated);
+  const { kind, role, of, words } = traitOf(name);
+  if (on) {
+    for (const other of stated) if (kind && traitOf(other).kind === kind) wanted.delete(other);
+    wanted.add(name);
+  } else wanted.delete(name);
+  const ours = prompt.trim() === '' || prompt.trim() === writePrompt(stated);
+  if (!ours && on && role !== 'noun' && role !== 'adjective') {
+    const phrase = of ? `${of === 'nose' ? withArticle(words) : words} ${of}` : words;
+    const lead = { have: 'with ', wear: 'wearing ', tail: '' }[role];
+    const appended = `${prompt.trim().replace(/[.,;]+$/, '')}, ${lead}${phrase}`;
+    if (same(readTraits(appended), wanted)) return appended;
+  }
+  return writePrompt(wanted);
+}

@@ -1,0 +1,170 @@
+import { useId } from 'preact/hooks';
+import { randomSeed } from '../state/create.ts';
+import type { SweepAxis } from '../state/history.ts';
+import { useStudio } from '../studio.ts';
+import { Icon, Segments, Slider } from './parts.tsx';
+
+const axes: readonly SweepAxis[] = ['guidance', 'steps', 'temperature', 'seed'];
+const axisLabels: Record<SweepAxis, string> = {
+  guidance: 'Guidance',
+  steps: 'Steps',
+  temperature: 'Variety',
+  seed: 'Seed',
+};
+
+export const axisLabel = (axis: SweepAxis): string => axisLabels[axis];
+
+function SeedField() {
+  const { create } = useStudio();
+  const id = useId();
+  return (
+    <div class="seed">
+      <label for={id}>Seed</label>
+      <input
+        id={id}
+        type="text"
+        inputMode="numeric"
+        value={Number.isFinite(create.seed.value) ? create.seed.value : ''}
+        onInput={(event) => {
+          const text = event.currentTarget.value.trim();
+          create.seed.value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+          create.keepSeed.value = true;
+        }}
+      />
+      <button
+        type="button"
+        class="icon-button"
+        title="A new seed"
+        aria-label="A new seed"
+        onClick={() => {
+          create.seed.value = randomSeed();
+        }}
+      >
+        <Icon name="dice" />
+      </button>
+      <button
+        type="button"
+        class="icon-button"
+        title="Keep the seed for the next run"
+        aria-label="Keep the seed"
+        aria-pressed={create.keepSeed.value}
+        onClick={() => {
+          create.keepSeed.value = !create.keepSeed.value;
+        }}
+      >
+        <Icon name="lock" />
+      </button>
+    </div>
+  );
+}
+
+function AxisFields({ side, label }: { side: 'columns' | 'rows'; label: string }) {
+  const { create } = useStudio();
+  const [axisId, valuesId] = [useId(), useId()];
+  const { axis, values } = create.sweepAxes.value[side];
+  const change = (next: { axis?: SweepAxis; values?: string }) => {
+    const all = create.sweepAxes.value;
+    create.sweepAxes.value = { ...all, [side]: { ...all[side], ...next } };
+  };
+  return (
+    <div class="axis">
+      <label for={axisId}>{label}</label>
+      <select id={axisId} value={axis} onChange={(event) => change({ axis: event.currentTarget.value as SweepAxis })}>
+        {axes.map((name) => (
+          <option key={name} value={name}>
+            {axisLabels[name]}
+          </option>
+        ))}
+      </select>
+      <label for={valuesId} class="unseen">
+        {label}: values between commas
+      </label>
+      <input
+        id={valuesId}
+        type="text"
+        value={values}
+        onInput={(event) => change({ values: event.currentTarget.value })}
+      />
+    </div>
+  );
+}
+
+/** How faces are made: one run, or a grid over two settings. */
+export function SettingsPanel() {
+  const { create, info } = useStudio();
+  const sweeping = create.sweeping.value;
+  const varied = sweeping ? [create.sweepAxes.value.columns.axis, create.sweepAxes.value.rows.axis] : [];
+  return (
+    <section class="settings" aria-label="Settings">
+      <Segments
+        legend="What to make"
+        hideLegend
+        value={sweeping ? 'sweep' : 'faces'}
+        options={[
+          { value: 'faces', label: 'Faces' },
+          { value: 'sweep', label: 'Sweep' },
+        ]}
+        onValue={(value) => {
+          create.sweeping.value = value === 'sweep';
+        }}
+      />
+      {sweeping && (
+        <>
+          <AxisFields side="columns" label="Across" />
+          <AxisFields side="rows" label="Down" />
+          {create.sweepProblem.value && <p class="problem">{create.sweepProblem.value}</p>}
+        </>
+      )}
+      {!sweeping && (
+        <Slider
+          label="Faces"
+          min={1}
+          max={Math.min(16, info.limits.count)}
+          value={create.count.value}
+          onValue={(value) => {
+            create.count.value = value;
+          }}
+        />
+      )}
+      {!varied.includes('guidance') && (
+        <Slider
+          label="Guidance"
+          hint="How strongly the words count; 0 ignores them"
+          min={0}
+          max={Math.min(10, info.limits.guidance)}
+          step={0.5}
+          value={create.guidance.value}
+          onValue={(value) => {
+            create.guidance.value = value;
+          }}
+        />
+      )}
+      {!varied.includes('steps') && (
+        <Slider
+          label="Steps"
+          hint="More is finer and slower"
+          min={1}
+          max={Math.min(48, info.limits.steps)}
+          value={create.steps.value}
+          onValue={(value) => {
+            create.steps.value = value;
+          }}
+        />
+      )}
+      {!varied.includes('temperature') && (
+        <Slider
+          label="Variety"
+          hint="0 gives the most probable face"
+          min={0}
+          max={Math.min(2, info.limits.temperature)}
+          step={0.1}
+          value={create.temperature.value}
+          onValue={(value) => {
+            create.temperature.value = value;
+          }}
+        />
+      )}
+      {!varied.includes('seed') && <SeedField />}
+    </section>
+  );
+}
