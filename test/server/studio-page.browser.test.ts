@@ -111,14 +111,13 @@ describe.skipIf(!existsSync(executablePath))('the studio page in Chromium', () =
     await page.reload();
     await page.getByLabel('Describe a face').waitFor();
     expect(await page.getByLabel('Describe a face').inputValue()).toBe('');
-    await page.evaluate(
-      async (bytes) => {
-        const files = new DataTransfer();
-        files.items.add(new File([Uint8Array.from(bytes)], 'face.png', { type: 'image/png' }));
-        dispatchEvent(new DragEvent('drop', { dataTransfer: files, cancelable: true }));
-      },
-      [...(await readFile(file))],
-    );
+    const bytes = JSON.stringify([...(await readFile(file))]);
+    // as text: the tests know no types of a page
+    await page.evaluate(`{
+      const files = new DataTransfer();
+      files.items.add(new File([Uint8Array.from(${bytes})], 'face.png', { type: 'image/png' }));
+      dispatchEvent(new DragEvent('drop', { dataTransfer: files, cancelable: true }));
+    }`);
     await page.getByText('Settings restored from the picture').waitFor();
     expect(await page.getByLabel('Describe a face').inputValue()).toBe('a man with black hair');
     expect(await page.getByRole('textbox', { name: 'Seed' }).inputValue()).toBe('41');
@@ -149,7 +148,7 @@ describe.skipIf(!existsSync(executablePath))('the studio page in Chromium', () =
         await page.locator(`nav a[aria-current=page][href="#${view}"]`).waitFor();
         await shoot(`phone-${view}-${scheme}`);
         expect(await seriousFaults()).toEqual([]);
-        const width = await page.evaluate(() => document.documentElement.scrollWidth);
+        const width = await page.evaluate<number>('document.documentElement.scrollWidth');
         expect(width, view).toBeLessThanOrEqual(360);
       }
     },
