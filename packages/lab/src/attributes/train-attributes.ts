@@ -1,33 +1,28 @@
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { type AttributeClassifierConfig, attributeLogits, attributeModel } from '@unif2ace/core';
 import { saveAttributeClassifier } from '@unif2ace/core/node';
 import { buildModel, FlatState, float32, input, ParamScope, type Runtime } from '@unif2ace/graph';
-import { directRuntime } from '@unif2ace/graph/node';
-import { type FaceRecord, loadFaces, readCelebA, type Split } from '../data/celeba.ts';
+import { type FaceRecord, loadFaces } from '../data/celeba.ts';
 import { type Attributes, attributeNames, type CelebaName } from '../data/grammar/attributes.ts';
 import { areaUnderRoc, calibrationError, plattScaling } from '../evaluation/ranking.ts';
 import { binaryCrossEntropy } from '../training/binary-cross-entropy.ts';
-import { Checkpoints } from '../training/checkpoints.ts';
-import { single } from '../training/collective/collective.ts';
-import { type OnTrainEvent, TrainError } from '../training/events.ts';
 import { facePixels } from '../training/face-batches.ts';
-import { exampleRandom, FaceOrder } from '../training/face-order.ts';
-import { type LoopSettings, trainLoop } from '../training/loop.ts';
-import { monitored } from '../training/monitor/run-monitor.ts';
+import {
+  dropCheckpoints,
+  facesOf,
+  type PhotoRecipe,
+  type PhotoRun,
+  photoRun,
+  photosOfPart,
+  trainOnPhotos,
+} from '../training/photo-run.ts';
 import type { RunOptions } from '../training/run-recipe.ts';
-import { partOf } from '../training/stage.ts';
 import { TrainGraph } from '../training/train-graph.ts';
-import { type Augmentation, augmentedPixels } from './augment.ts';
 
 /** Training of the attribute classifier on CelebA's training identities. */
-export interface AttributeRecipe {
+export interface AttributeRecipe extends PhotoRecipe {
   kind: 'attributes';
   name: string;
-  seed: number;
   config: AttributeClassifierConfig;
-  training: LoopSettings & { batch: number };
-  augmentation: Augmentation;
 }
 
 /** Figures on test identities. */
@@ -44,70 +39,43 @@ const evaluationBatch = 64;
  * writes the classifier to `out`. @throws DataError, TrainError
  */
 export async function trainAttributes(recipe: AttributeRecipe, options: RunOptions): Promise<AttributeScore> {
-  return monitored({ ...options, folder: options.out }, (onEvent) => trainAndScore(recipe, { ...options, onEvent }));
+  return photoRun(options, (run) => trainAndScore(recipe, run));
 }
 
-async function trainAndScore(recipe: AttributeRecipe, options: RunOptions): Promise<AttributeScore> {
-  const { config, augmentation } = recipe;
-  const runtime = options.runtime ?? directRuntime();
-  const { collective = single } = options;
-  const isRoot = collective.rank === 0;
-  const onEvent: OnTrainEvent = isRoot ? options.onEvent : () => {};
-  const records = await readCelebA(options.dataFolder);
-  const of = (split: Split) => records.filter((record) => record.split === split);
-  const [train, validation, test] = [of('train'), of('validation'), of('test')];
-  for (const [name, part] of Object.entries({ train, validation, test }))
-    if (part.length === 0)
-      throw new TrainError(`train: expected ${name} identities in ${options.dataFolder}, got none; try more faces`);
+async function trainAndScore(recipe: AttributeRecipe, run: PhotoRun): Promise<AttributeScore> {
+  const { config, augmentation, seed, training: settings } = recipe;
+  const { runtime, onEvent } = run;
+  const { train, validation, test } = await facesOf(run.dataFolder, ['train', 'validation', 'test']);
   const loadedSize = config.encoder.imageSize + 2 * augmentation.shiftPixels;
   onEvent({ kind: 'stage', name: 'data', detail: `${train.length} faces of training identities` });
   const faces = { size: loadedSize, data: await loadFaces(train, loadedSize) };
 
-  const { training } = recipe;
-  const batch = partOf(training.batch, training, collective.size, 'training.batch');
+  const batch = photosOfPart(recipe, run);
   const root = new ParamScope();
   const { imageSize } = config.encoder;
   const logits = attributeLogits(root, config, input('pixels', [batch, 3, imageSize, imageSize]));
   const loss = binaryCrossEntropy(logits, input('labels', [batch, config.attributes.length]));
-  const state = new FlatState(root.specs()).initialize(recipe.seed);
+  const state = new FlatState(root.specs()).initialize(seed);
   const graph = await TrainGraph.compile(loss, {}, root, state, { runtime });
-  const order = new FaceOrder([...train.keys()], recipe.seed, 1);
-  const checkpoints = join(options.out, 'checkpoints');
-  if (isRoot && !options.resume) await rm(checkpoints, { recursive: true, force: true });
-  await trainLoop({
+  await trainOnPhotos(recipe, run, graph, {
     stage: 'attributes',
-    onEvent,
-    collective,
-    ...(options.peakFlopsPerSecond && { peakFlopsPerSecond: options.peakFlopsPerSecond }),
-    ...(options.signal && { signal: options.signal }),
-    graph,
-    settings: training,
-    checkpoints: new Checkpoints(checkpoints, {
-      layout: { seed: recipe.seed, settings: training, config },
-      onLog: (text) => onEvent({ kind: 'log', text }),
-    }),
-    tokensPerStep: training.batch,
-    metrics: () => ({}),
-    batch: ({ step, part, parts }) => {
-      const first = (step * parts + part) * batch;
-      const chosen = order.slice(first, batch);
-      const randoms = chosen.map((_, i) => exampleRandom(recipe.seed, 1, first + i));
+    imageSize,
+    faces,
+    count: train.length,
+    layout: { seed, settings, config },
+    feeds: (chosen) => {
       const truth = chosen.flatMap((face) => labelsOf(train[face]!.attributes, config));
-      return {
-        pixels: augmentedPixels(faces, chosen, imageSize, augmentation, randoms),
-        labels: float32(Float32Array.from(truth), [batch, config.attributes.length]),
-      };
+      return { labels: float32(Float32Array.from(truth), [batch, config.attributes.length]) };
     },
   });
-  await graph.release();
 
   const weights = new Map(state.specs.map((spec) => [spec.name, Float32Array.from(state.param(spec.name))]));
   await calibrate(config, weights, validation, runtime);
   const score = await evaluate(config, weights, test, runtime);
-  if (!isRoot) return score;
-  await saveAttributeClassifier(options.out, config, weights);
-  await rm(checkpoints, { recursive: true, force: true });
-  onEvent({ kind: 'stage', name: 'done', detail: options.out });
+  if (!run.isRoot) return score;
+  await saveAttributeClassifier(run.out, config, weights);
+  await dropCheckpoints(run);
+  onEvent({ kind: 'stage', name: 'done', detail: run.out });
   return score;
 }
 

@@ -1,5 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
 import {
   type FaceCnnConfig,
   FrozenEncoder,
@@ -28,20 +27,31 @@ import {
   swapLast,
   type Tensor,
 } from '@unif2ace/graph';
-import { directRuntime } from '@unif2ace/graph/node';
 import { type FaceRecord, loadFacesAtSizes } from '../data/celeba.ts';
 import { areaUnderRoc } from '../evaluation/ranking.ts';
 import type { Faces } from '../training/face-batches.ts';
+import {
+  dropCheckpoints,
+  facesOf,
+  type PhotoRecipe,
+  type PhotoRun,
+  photoRun,
+  photosOfPart,
+  trainOnPhotos,
+} from '../training/photo-run.ts';
 import type { RunOptions } from '../training/run-recipe.ts';
 import { namedParameters } from '../training/stage.ts';
 import { TrainGraph } from '../training/train-graph.ts';
-import { type EncoderRecipe, facesOfBothSplits, runEncoder } from './encoder-run.ts';
 
 // B faces, F width of the embedding, T width of the teacher's
 
 /** A small face-identity encoder, taught by a large one. */
-export interface IdentityRecipe extends EncoderRecipe {
+export interface IdentityRecipe extends PhotoRecipe {
   kind: 'identity';
+  name: string;
+  encoder: FaceCnnConfig;
+  /** Terms of the trained weights. */
+  terms: string;
   /** The larger network whose embeddings are learnt: its description and its ONNX file. */
   teacher: { config: FrozenEncoderConfig; file: () => string };
 }
@@ -58,21 +68,25 @@ export interface IdentityScore {
  * encoder as ONNX with its description. @throws DataError, TrainError
  */
 export async function trainIdentity(recipe: IdentityRecipe, options: RunOptions): Promise<IdentityScore> {
-  const { encoder, augmentation } = recipe;
-  const runtime = options.runtime ?? directRuntime();
-  const { train, test } = await facesOfBothSplits(options.dataFolder);
-  const { batch } = recipe.training;
+  return photoRun(options, (run) => trainAndScore(recipe, run));
+}
+
+async function trainAndScore(recipe: IdentityRecipe, run: PhotoRun): Promise<IdentityScore> {
+  const { encoder, augmentation, seed, training } = recipe;
+  const { runtime, onEvent } = run;
+  const { train, test } = await facesOf(run.dataFolder, ['train', 'test']);
+  const batch = photosOfPart(recipe, run);
   const teacher = await FrozenEncoder.load(recipe.teacher.config, recipe.teacher.file(), runtime);
   const loadedSize = encoder.imageSize + 2 * augmentation.shiftPixels;
   const teacherSize = Math.round(recipe.teacher.config.input.size / recipe.teacher.config.input.crop[2]);
-  options.onEvent({
+  onEvent({
     kind: 'stage',
     name: 'data',
     detail: `${train.length} faces, embeddings of ${teacher.config.name}`,
   });
   const [forStudent, forTeacher] = await loadFacesAtSizes(train, [loadedSize, teacherSize]);
   const faces: Faces = { size: loadedSize, data: forStudent! };
-  const targets = await embeddings(teacher, { size: teacherSize, data: forTeacher! }, train.length, options.signal);
+  const targets = await embeddings(teacher, { size: teacherSize, data: forTeacher! }, train.length, run.signal);
 
   const root = new ParamScope();
   const { imageSize } = encoder;
@@ -87,25 +101,24 @@ export async function trainIdentity(recipe: IdentityRecipe, options: RunOptions)
   const cosines = (x: Tensor) => matmul(x, swapLast(x));
   const relation = reduceMean(square(sub(cosines(student_BF), cosines(target_BT))));
   const distance = sub(1, reduceMean(cosine));
-  const state = new FlatState(root.specs()).initialize(recipe.seed);
+  const state = new FlatState(root.specs()).initialize(seed);
   const loss = add(distance, mul(relation, relationWeight));
   const graph = await TrainGraph.compile(loss, { distance, relation }, root, state, { runtime });
-  await runEncoder(
-    recipe,
-    options,
-    graph,
-    { faces, count: train.length },
-    {
-      metrics: (outputs) => ({ distance: outputs.distance![0]!, relation: outputs.relation![0]! }),
-      feeds: (chosen) => {
-        const target = new Float32Array(batch * width);
-        chosen.forEach((face, i) => {
-          target.set(targets.subarray(face * width, (face + 1) * width), i * width);
-        });
-        return { target: float32(target, [batch, width]) };
-      },
+  await trainOnPhotos(recipe, run, graph, {
+    stage: recipe.name,
+    imageSize,
+    faces,
+    count: train.length,
+    layout: { seed, training, encoder },
+    metrics: (outputs) => ({ distance: outputs.distance![0]!, relation: outputs.relation![0]! }),
+    feeds: (chosen) => {
+      const target = new Float32Array(batch * width);
+      chosen.forEach((face, i) => {
+        target.set(targets.subarray(face * width, (face + 1) * width), i * width);
+      });
+      return { target: float32(target, [batch, width]) };
     },
-  );
+  });
 
   const onnx = identityOnnx(encoder, namedParameters(state));
   const config = identityConfig(recipe);
@@ -115,10 +128,11 @@ export async function trainIdentity(recipe: IdentityRecipe, options: RunOptions)
     teacherVerificationArea: await verificationArea(teacher, teacherSize, test),
   };
   await Promise.all([student.release(), teacher.release()]);
-  await mkdir(options.out, { recursive: true });
-  await saveFrozenEncoder(options.out, config, onnx);
-  await rm(join(options.out, 'checkpoints'), { recursive: true, force: true });
-  options.onEvent({ kind: 'stage', name: 'done', detail: options.out });
+  if (!run.isRoot) return score;
+  await mkdir(run.out, { recursive: true });
+  await saveFrozenEncoder(run.out, config, onnx);
+  await dropCheckpoints(run);
+  onEvent({ kind: 'stage', name: 'done', detail: run.out });
   return score;
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   createTextTokenizer,
@@ -30,22 +30,32 @@ import {
   swapLast,
   type TensorValues,
 } from '@unif2ace/graph';
-import { directRuntime } from '@unif2ace/graph/node';
 import { type FaceRecord, loadFaces } from '../data/celeba.ts';
 import { captionFace } from '../data/grammar/caption.ts';
 import { type Faces, facePixels } from '../training/face-batches.ts';
 import { exampleRandom } from '../training/face-order.ts';
+import {
+  dropCheckpoints,
+  facesOf,
+  type PhotoRecipe,
+  type PhotoRun,
+  photoRun,
+  photosOfPart,
+  trainOnPhotos,
+} from '../training/photo-run.ts';
 import type { RunOptions } from '../training/run-recipe.ts';
 import { namedParameters } from '../training/stage.ts';
 import { textTokenizer } from '../training/text-tokenizer.ts';
 import { TrainGraph } from '../training/train-graph.ts';
-import { type EncoderRecipe, facesOfBothSplits, runEncoder } from './encoder-run.ts';
 
 // B pictures with a text each, T text tokens, D shared width
 
 /** A small image-text encoder, trained on faces and what the grammar says about them. */
-export interface ImageTextRecipe extends Omit<EncoderRecipe, 'encoder'> {
+export interface ImageTextRecipe extends PhotoRecipe {
   kind: 'image-text';
+  name: string;
+  /** Terms of the trained weights. */
+  terms: string;
   textVocabSize: number;
   model: (textVocabSize: number) => ImageTextConfig;
 }
@@ -65,17 +75,21 @@ const evaluationBatch = 64;
  * `text.onnx` with `tokenizer.json`. @throws DataError, TrainError
  */
 export async function trainImageText(recipe: ImageTextRecipe, options: RunOptions): Promise<ImageTextScore> {
-  const { augmentation, seed } = recipe;
-  const runtime = options.runtime ?? directRuntime();
-  const { train, test } = await facesOfBothSplits(options.dataFolder);
+  return photoRun(options, (run) => trainAndScore(recipe, run));
+}
+
+async function trainAndScore(recipe: ImageTextRecipe, run: PhotoRun): Promise<ImageTextScore> {
+  const { augmentation, seed, training } = recipe;
+  const { runtime, onEvent } = run;
+  const { train, test } = await facesOf(run.dataFolder, ['train', 'test']);
   const tokenizerJson = textTokenizer(recipe, train);
   const texts = new Texts(createTextTokenizer(tokenizerJson), recipe.model(tokenizerSize(tokenizerJson)));
   const { config } = texts;
-  options.onEvent({ kind: 'stage', name: 'data', detail: `${train.length} faces of training identities` });
+  onEvent({ kind: 'stage', name: 'data', detail: `${train.length} faces of training identities` });
   const loadedSize = config.image.imageSize + 2 * augmentation.shiftPixels;
   const faces: Faces = { size: loadedSize, data: await loadFaces(train, loadedSize) };
 
-  const { batch } = recipe.training;
+  const batch = photosOfPart(recipe, run);
   const root = new ParamScope();
   const { imageSize } = config.image;
   const { image_BD } = imageTower(root, config, input('pixels', [batch, 3, imageSize, imageSize]));
@@ -91,32 +105,30 @@ export async function trainImageText(recipe: ImageTextRecipe, options: RunOption
   const loss = mul(add(direction(image_BD, text_BD), direction(text_BD, image_BD)), 0.5);
   const state = new FlatState(root.specs()).initialize(seed);
   const graph = await TrainGraph.compile(loss, {}, root, state, { runtime });
-  const run: EncoderRecipe = { ...recipe, encoder: config.image };
-  await runEncoder(
-    run,
-    options,
-    graph,
-    { faces, count: train.length },
-    {
-      metrics: () => ({}),
-      feeds: (chosen, place) =>
-        texts.feeds(chosen.map((face, i) => texts.about(train[face]!, exampleRandom(seed, textStream, place + i)))),
-    },
-  );
+  await trainOnPhotos(recipe, run, graph, {
+    stage: recipe.name,
+    imageSize,
+    faces,
+    count: train.length,
+    layout: { seed, training, encoder: config.image },
+    feeds: (chosen, first) =>
+      texts.feeds(chosen.map((face, i) => texts.about(train[face]!, exampleRandom(seed, textStream, first + i)))),
+  });
 
   const weights = namedParameters(state);
   const score = await retrieval(config, texts, weights, test, seed, runtime);
-  await mkdir(options.out, { recursive: true });
-  await writeFileAtomic(join(options.out, 'tokenizer.json'), JSON.stringify(tokenizerJson));
+  if (!run.isRoot) return score;
+  await mkdir(run.out, { recursive: true });
+  await writeFileAtomic(join(run.out, 'tokenizer.json'), JSON.stringify(tokenizerJson));
   await writeFileAtomic(
-    join(options.out, 'text.onnx'),
+    join(run.out, 'text.onnx'),
     onnxOf({ embedding: textTower(new ParamScope(), config, 1) }, weights),
   );
   const tower = imageTower(new ParamScope(), config, input('pixels', [1, 3, imageSize, imageSize]));
   const onnx = onnxOf({ patches: tower.patches_BPC, embedding: tower.image_BD }, weights);
-  await saveFrozenEncoder(options.out, descriptionOf(recipe, config), onnx);
-  await rm(join(options.out, 'checkpoints'), { recursive: true, force: true });
-  options.onEvent({ kind: 'stage', name: 'done', detail: options.out });
+  await saveFrozenEncoder(run.out, descriptionOf(recipe, config), onnx);
+  await dropCheckpoints(run);
+  onEvent({ kind: 'stage', name: 'done', detail: run.out });
   return score;
 }
 
