@@ -132,6 +132,7 @@ describe('data', () => {
     [['build', 'celeba', '--out', 'x', '--llm', 'nowhere'], 2, /--llm: expected the address/],
     [['build', 'celeba', '--out', 'celeba'], 1, /expected no folder or an earlier data set/],
     [['build', 'celeba', '--out', 'x', '--llm-batch'], 2, /--llm-batch: expected --llm and no --queue/],
+    [['build', 'celeba', '--out', 'x', '--llm-retry'], 2, /--llm-retry: expected --llm and no --llm-batch/],
     [
       ['build', 'celeba', '--out', 'x', '--llm', 'http://127.0.0.1:9/v1', '--llm-model', 'm', '--llm-price', '3'],
       2,

@@ -49,7 +49,7 @@ const llmOptions = {
   llmConcurrency: numberFrom(1, 256).default(4),
   llmPrice: priceOption.optional(),
 };
-const batchOption = { llmBatch: z.boolean().default(false) };
+const buildLlmOptions = { llmBatch: z.boolean().default(false), llmRetry: z.boolean().default(false) };
 
 const BuildFlags = z.object({
   json: jsonOption,
@@ -70,7 +70,7 @@ const BuildFlags = z.object({
     .default([]),
   queue: z.string().optional(),
   ...llmOptions,
-  ...batchOption,
+  ...buildLlmOptions,
 });
 
 const WorkFlags = z.object({ queue: z.string().min(1), threads: numberFrom(1, 256).optional(), ...llmOptions });
@@ -101,10 +101,12 @@ export function addData(program: Command, env: Environment): void {
     )
     .option('--queue <url>', 'PostgreSQL: share the work with `unif2ace data work` on other hosts')
     .option('--threads <n>', 'threads (default: one a core)');
-  addLlmOptions(build).option(
-    '--llm-batch',
-    'ask in batches, at half the price: submits and ends with code 3; the same command goes on later',
-  );
+  addLlmOptions(build)
+    .option(
+      '--llm-batch',
+      'ask in batches, at half the price: submits and ends with code 3; the same command goes on later',
+    )
+    .option('--llm-retry', 'ask again for what earlier runs gave up: refusals and answers of no use');
   addJsonOption(build).action((sources: string[], raw: Record<string, unknown>) => buildCommand(env, sources, raw));
   const work = data
     .command('work')
@@ -169,6 +171,10 @@ async function buildCommand(env: Environment, sources: string[], raw: Record<str
   const flags = parseOptions('data build', BuildFlags, raw);
   if (flags.llmBatch && (!flags.llm || flags.queue))
     throw new UsageError('--llm-batch: expected --llm and no --queue beside it; try one host and --llm URL');
+  if (flags.llmRetry && (!flags.llm || flags.llmBatch))
+    throw new UsageError(
+      '--llm-retry: expected --llm and no --llm-batch beside it; to ask again in batches, delete OUT.batches.json',
+    );
   const out = await planFolder(env, flags.out);
   const status = new StatusLine(env.stderr);
   const startMs = performance.now();
@@ -198,6 +204,7 @@ async function buildCommand(env: Environment, sources: string[], raw: Record<str
       captioner,
       questionWriter,
       adultsOnly: flags.adultsOnly,
+      askAgain: flags.llmRetry,
       terms: flags.terms.map((entry) => {
         const at = entry.indexOf('=');
         return { name: entry.slice(0, at), terms: entry.slice(at + 1) };

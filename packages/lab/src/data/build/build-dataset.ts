@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { loadAttributeClassifier } from '@unif2ace/core/node';
 import { DataError } from '../celeba.ts';
@@ -24,7 +25,7 @@ import {
 import { StageClock, type StageProgress } from './progress.ts';
 import { splitOf } from './splits.ts';
 import { type BuildStore, openLmdbStore } from './store.ts';
-import type { Captioner, DatasetRecord, QuestionWriter, Rejection, SourcePhoto, StageName } from './types.ts';
+import type { Asking, Captioner, DatasetRecord, QuestionWriter, Rejection, SourcePhoto, StageName } from './types.ts';
 import { validateRecord, validateVersion } from './validate.ts';
 import { FaceWorkers, inOrder } from './worker-pool.ts';
 
@@ -50,6 +51,8 @@ export interface BuildOptions {
   store?: BuildStore;
   /** Default: one thread a core. */
   threads?: number;
+  /** Asks an endpoint again for what earlier runs gave up (it refused, or its answers were of no use). Default: it is not asked. */
+  askAgain?: boolean;
   /** Has photos and faces worked on elsewhere before they are asked for here. */
   ahead?: WorkAhead;
   /** Captioner and question writer ask in batches: the build ends with BatchesPending until all are answered. */
@@ -209,6 +212,7 @@ async function detect(
   const seenPhotos = new Map<string, string>();
   const seenFaces = new NearDuplicates<string>();
   const kept: Kept[] = [];
+  const asking = { run: randomUUID(), again: options.askAgain ?? false };
   clock.start('detect', photos.length);
   const worked = inOrder(photos, itemsUnderWay, async (photo) => {
     options.signal?.throwIfAborted();
@@ -245,13 +249,20 @@ async function detect(
         continue;
       }
       seenFaces.add(face.hash, photo.name);
-      kept.push({ photo, hash, task: taskOf(photo, hash, key, face.index, options.seed ?? 1) });
+      kept.push({ photo, hash, task: taskOf(photo, hash, key, face.index, options.seed ?? 1, asking) });
     }
   }
   return kept;
 }
 
-function taskOf(photo: SourcePhoto, hash: string, photoKey: string, index: number, seed: number): FaceTask {
+function taskOf(
+  photo: SourcePhoto,
+  hash: string,
+  photoKey: string,
+  index: number,
+  seed: number,
+  asking: Asking,
+): FaceTask {
   const id = stageKey('face', '1', hash, index).slice(0, 32);
   return {
     id,
@@ -259,6 +270,7 @@ function taskOf(photo: SourcePhoto, hash: string, photoKey: string, index: numbe
     index,
     labels: photo.facts,
     seed: (Number.parseInt(id.slice(0, 8), 16) ^ seed) >>> 0,
+    asking,
     ...(photo.caption !== undefined && { sourceCaption: photo.caption }),
   };
 }

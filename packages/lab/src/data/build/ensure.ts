@@ -5,7 +5,7 @@ import { promptsFor } from './grammar-writers.ts';
 import { stageKey } from './keys.ts';
 import { attributesVersion, type DetectSettings, detectVersion, type PhotoResult } from './photo-stage.ts';
 import type { BuildStore } from './store.ts';
-import type { Captioner, FactSource, Locator, QuestionWriter, RecordQuestion, SourcePhoto } from './types.ts';
+import type { Asking, Captioner, FactSource, Locator, QuestionWriter, RecordQuestion, SourcePhoto } from './types.ts';
 import type { FaceWorkers } from './worker-pool.ts';
 
 // Each function looks in the store for a stage's result and makes it where it is missing. They depend on their arguments
@@ -74,6 +74,7 @@ export interface FaceTask {
   labels: StatedAttributes;
   sourceCaption?: string;
   seed: number;
+  asking?: Asking;
 }
 
 export interface DescribedFace {
@@ -101,6 +102,7 @@ export async function ensureFace(task: FaceTask, tools: Tools, signal?: AbortSig
     image,
     seed: task.seed,
     ...(task.sourceCaption !== undefined && { sourceCaption: task.sourceCaption }),
+    ...(task.asking && { asking: task.asking }),
   };
   const about = [task.photoKey, task.index, facts, factsVersion, task.sourceCaption ?? null, task.seed];
   const cached = async <T>(table: 'captions' | 'questions', key: string, make: () => Promise<T>): Promise<T> => {

@@ -58,7 +58,7 @@ async function serve(answer: (request: AskedRequest) => Answer, latencyMs = 0): 
 }
 
 /** A run of the build: only its folder and its store outlive it. */
-async function build(out: string, ask: 'now' | 'batch' = 'now') {
+async function build(out: string, ask: 'now' | 'batch' = 'now', askAgain = false) {
   const events: LlmEvent[] = [];
   const path = join(root, out);
   const store = await openLmdbStore(`${path}.work`);
@@ -80,6 +80,7 @@ async function build(out: string, ask: 'now' | 'batch' = 'now') {
     store,
     captioner: new LlmCaptioner(endpoint),
     questionWriter: new LlmQuestionWriter(endpoint),
+    askAgain,
     ...(ask === 'batch' && { batch: { endpoint, options: { statePath: `${path}.batches.json` } } }),
   }).finally(() => store.close());
   return { summary, events };
@@ -134,6 +135,12 @@ describe('a build by a language model', () => {
     expect([...fake.completed.values()]).toEqual(new Array(fake.completed.size).fill(1));
     for await (const record of (await openDataset(join(root, 'faults'))).records())
       expect(record.questions).toMatchObject(questions);
+
+    fake.seen.length = 0;
+    expect((await build('faults')).summary.rejected).toEqual(summary.rejected);
+    expect(fake.seen).toEqual([]);
+    expect((await build('faults', 'now', true)).summary.rejected).toEqual(summary.rejected);
+    expect(fake.seen.map(({ key }) => key)).toEqual([refused, refused]);
   });
 
   test('killed again and again it asks for nothing twice but what was under way, and ends with the same bytes', async () => {

@@ -5,9 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { buildDataset } from './build-dataset.ts';
+import { LlmCaptioner } from '../llm/captioner.ts';
+import { LlmEndpoint } from '../llm/endpoint.ts';
+import { LlmQuestionWriter } from '../llm/question-writer.ts';
+import { type Answer, type FakeEndpoint, fakeEndpoint } from '../llm/test/fake-endpoint.ts';
+import { type BuildOptions, buildDataset } from './build-dataset.ts';
 import { openPostgresStore } from './pg-store.ts';
 import { queueAhead } from './queue.ts';
+import { resultStoreOf } from './store.ts';
 import { writeTinyCelebA } from './test/tiny-celeba.ts';
 
 // needs a PostgreSQL: UNIF2ACE_POSTGRES is its address, UNIF2ACE_POSTGRES_RESTART a command that restarts it at once
@@ -18,9 +23,9 @@ let root: string;
 let celeba: string;
 const workers: { child: ChildProcess; batches: string[] }[] = [];
 
-function startWorker(): (typeof workers)[number] {
+function startWorker(...more: string[]): (typeof workers)[number] {
   const script = join(import.meta.dirname, 'test', 'work-process.ts');
-  const child = spawn('node', ['--import', 'tsx', '--conditions=source', script, url]);
+  const child = spawn('node', ['--import', 'tsx', '--conditions=source', script, url, ...more]);
   const worker = { child, batches: [] as string[] };
   child.stdout.on('data', (text) => worker.batches.push(...String(text).trim().split('\n')));
   workers.push(worker);
@@ -92,5 +97,134 @@ describe.skipIf(!url)('a build on PostgreSQL with two workers (UNIF2ACE_POSTGRES
     await expect(queueAhead(gone)).rejects.toThrow(
       /^data: expected a job queue at postgres:\/\/127\.0\.0\.1:1\/none, got .*; try whether PostgreSQL runs$/,
     );
+  });
+});
+
+describe.skipIf(!url)('a language model behind a queue (UNIF2ACE_POSTGRES)', () => {
+  const faces = 40;
+  /** Captions, their correction and questions. */
+  const requestsPerFace = 3;
+  /** First answers to what is given up in the end, and how often each is asked with one retry. */
+  const asked = { refusal: 2, prose: 2, 'wrong-schema': 2, 'status 422': 1, 'status 500': 2 } as const;
+  type Fate = keyof typeof asked | 'ok';
+  const fates: readonly Fate[] = ['refusal', 'prose', 'wrong-schema', 'status 422', 'status 500'];
+  let fake: FakeEndpoint;
+  let folder: string;
+  let worker: ChildProcess;
+
+  /** Keys are hashes, the same in every run: a fifth of the requests come to a bad end. */
+  const fateOf = (key: string): Fate => fates[Number.parseInt(key.slice(0, 4), 16) % 25] ?? 'ok';
+  const answerOf = (key: string): Answer => {
+    const fate = fateOf(key);
+    return fate.startsWith('status ') ? { status: Number(fate.slice(7)) } : (fate as Answer);
+  };
+
+  async function build(out: string, more: Partial<BuildOptions> = {}) {
+    const store = await openPostgresStore(url);
+    const ahead = await queueAhead(url);
+    const endpoint = new LlmEndpoint({
+      baseURL: fake.baseURL,
+      apiKey: 'build',
+      model: 'fake',
+      store: resultStoreOf(store),
+      maxRetries: 1,
+    });
+    try {
+      return await buildDataset({
+        sources: [join(folder, 'celeba')],
+        out: join(folder, out),
+        classifierFolder: null,
+        threads: 1,
+        store,
+        ahead,
+        captioner: new LlmCaptioner(endpoint),
+        questionWriter: new LlmQuestionWriter(endpoint),
+        ...more,
+      });
+    } finally {
+      await ahead.close();
+      await store.close();
+    }
+  }
+
+  /** Requests since the last call: how often each was sent, and by whom. */
+  function requests() {
+    const seen = fake.seen.splice(0);
+    const counts = new Map<string, number>();
+    for (const { key } of seen) counts.set(key, (counts.get(key) ?? 0) + 1);
+    return { counts, byWorker: seen.filter(({ apiKey }) => apiKey === 'worker').length, all: seen.length };
+  }
+
+  beforeAll(async () => {
+    await forget();
+    folder = await mkdtemp(join(tmpdir(), 'queue-llm-'));
+    await writeTinyCelebA(join(folder, 'celeba'), faces, 5);
+    const questions = [
+      {
+        kind: 'unanswerable',
+        topic: 'shoes',
+        question: 'What shoes does the person wear?',
+        answer: 'The photo does not show that.',
+        label: 'unknown',
+        evidence: [],
+      },
+    ];
+    fake = await fakeEndpoint({
+      answer: ({ key }) => answerOf(key),
+      content: ({ response_format }) =>
+        JSON.stringify(response_format).includes('"questions"')
+          ? { questions }
+          : { captions: ['The photo shows the face of a person.'] },
+    });
+    worker = startWorker(fake.baseURL).child;
+  });
+  afterAll(async () => {
+    worker.kill('SIGKILL');
+    await fake.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  test('what it does not answer is asked by the worker alone, and the worker goes on', {
+    timeout: 120_000,
+  }, async () => {
+    const { faces: kept, rejected } = await build('first');
+    const { counts, byWorker, all } = requests();
+    expect(byWorker).toBe(all);
+    const ends = new Map<Fate, number>();
+    for (const [key, count] of counts) {
+      const fate = fateOf(key);
+      expect([fate, count]).toEqual([fate, fate === 'ok' ? 1 : asked[fate]]);
+      ends.set(fate, (ends.get(fate) ?? 0) + 1);
+    }
+    for (const fate of fates) expect(ends.get(fate), fate).toBeGreaterThan(0);
+    expect(ends.get('ok')).toBeGreaterThanOrEqual(kept * requestsPerFace);
+    const buried = counts.size - ends.get('ok')!;
+    expect(kept).toBe(faces - buried);
+    expect(rejected).toHaveLength(buried);
+    for (const { stage, reason, wanted } of rejected) {
+      expect({ stage, wanted }).toEqual({ stage: 'caption', wanted: undefined });
+      expect(reason).toMatch(
+        / of face [0-9a-f]{32}: expected .*, got "(refused|prose|schema|rejected|server)" .*; try /,
+      );
+    }
+  });
+
+  test('a later build asks only for what was never answered, and only once more', { timeout: 120_000 }, async () => {
+    await build('second');
+    const { counts, byWorker, all } = requests();
+    expect(byWorker).toBe(all);
+    expect(counts.size).toBeGreaterThan(0);
+    for (const [key, count] of counts) expect([fateOf(key), count]).toEqual(['status 500', asked['status 500']]);
+    expect(await manifest(join(folder, 'second'))).toBe(await manifest(join(folder, 'first')));
+  });
+
+  test('told to ask again it does so, by the worker alone', { timeout: 120_000 }, async () => {
+    const { rejected } = await build('third', { askAgain: true });
+    const { counts, byWorker, all } = requests();
+    expect(byWorker).toBe(all);
+    expect(counts.size).toBe(rejected.length);
+    for (const [key, count] of counts)
+      expect([fateOf(key), count]).toEqual([fateOf(key), asked[fateOf(key) as 'prose']]);
+    expect(await manifest(join(folder, 'third'))).toBe(await manifest(join(folder, 'first')));
   });
 });

@@ -138,4 +138,13 @@ export interface FaceToDescribe {
   image(): Promise<Uint8Array>;
   /** Seed of all random choices about this face. */
   seed: number;
+  asking?: Asking;
+}
+
+/** On whose behalf an endpoint is asked; changes no answer. */
+export interface Asking {
+  /** Name of one run of a build, the same on all its workers: what one of them gave up, none asks for again. */
+  run: string;
+  /** Ask again for what earlier runs gave up. */
+  again: boolean;
 }

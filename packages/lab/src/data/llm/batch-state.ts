@@ -3,7 +3,8 @@ import { writeFileAtomic } from '@unif2ace/core/node';
 import { z } from 'zod';
 import { LlmRunError } from './faults.ts';
 
-const letterSchema = z.object({
+/** A dead letter as it is kept. */
+export const letterSchema = z.object({
   key: z.string(),
   faceId: z.string(),
   task: z.string(),

@@ -1,12 +1,14 @@
 import { OpenAI } from 'openai';
 import type { ChatCompletionCreateParamsNonStreaming } from 'openai/resources/chat/completions';
 import { z } from 'zod';
+import { letterSchema } from './batch-state.ts';
 import { backoffMs, type Clock, systemClock } from './clock.ts';
 import type { LlmEvent, Tally, TokenUsage } from './events.ts';
 import {
   countTry,
   type DeadLetter,
   Fault,
+  isAnswer,
   LlmItemError,
   LlmPending,
   LlmRunError,
@@ -82,7 +84,7 @@ export class LlmEndpoint {
   readonly #timeoutMs: number;
   readonly #maxPauseMs: number;
   readonly #inFlight = new InFlight();
-  readonly #deadLetters: DeadLetter[] = [];
+  readonly #deadLetters = new Map<string, DeadLetter>();
   readonly #tally: Tally = { replies: 0, inputTokens: 0, outputTokens: 0, cost: 0 };
   readonly #givenUp = new Map<string, DeadLetter>();
   #structured = true;
@@ -121,9 +123,9 @@ export class LlmEndpoint {
     });
   }
 
-  /** Items given up so far, in this process. */
+  /** Items that were asked for in this process and given up, here or before. */
   get deadLetters(): readonly DeadLetter[] {
-    return this.#deadLetters;
+    return [...this.#deadLetters.values()];
   }
 
   /** Replies, tokens and cost so far, in this process. */
@@ -134,7 +136,7 @@ export class LlmEndpoint {
   /**
    * Answer to a request: kept from earlier, on its way for someone else, or asked for now.
    *
-   * @throws LlmItemError when this item was given up; LlmPending when it waits for a batch; LlmRunError when the run cannot go on; the signal's reason.
+   * @throws LlmItemError when this item was given up, now or in an earlier run (see `Asking`); LlmPending when it waits for a batch; LlmRunError when the run cannot go on; the signal's reason.
    */
   request<T>(request: LlmRequest<T>, signal?: AbortSignal): Promise<T> {
     return this.#inFlight.join(request.key, (shared) => this.#obtain(request, shared), signal);
@@ -159,8 +161,13 @@ export class LlmEndpoint {
     const usage = usageOf(completion);
     this.#count(request, usage, priceFactor);
     const value = readReply(completion, request.schema);
+    await this.#keep(request.key, { value, usage });
+    return value;
+  }
+
+  async #keep(key: string, value: unknown): Promise<void> {
     try {
-      await this.#options.store.put(request.key, { value, usage });
+      await this.#options.store.put(key, value);
     } catch (cause) {
       // Further answers would be paid for and lost
       const failed = cause instanceof Error ? cause.message : String(cause);
@@ -168,7 +175,6 @@ export class LlmEndpoint {
         new LlmRunError(`llm: expected the result store to keep an answer, got "${failed}"; try a store with room`),
       );
     }
-    return value;
   }
 
   /** Items that batches have given up: asking for them throws LlmItemError. */
@@ -181,9 +187,13 @@ export class LlmEndpoint {
     const { key, faceId, task } = request;
     const { reason, status, details } = fault;
     const letter = { key, faceId, task, reason, attempts, status, code: details.code ?? null };
-    this.#deadLetters.push(letter);
-    this.emit({ type: 'dead-letter', letter });
+    this.#report(letter);
     return letter;
+  }
+
+  #report(letter: DeadLetter): void {
+    this.#deadLetters.set(letter.key, letter);
+    this.emit({ type: 'dead-letter', letter });
   }
 
   /** The endpoint was found not to know response_format; true when that is news to this request. */
@@ -244,7 +254,7 @@ export class LlmEndpoint {
   async #obtain<T>(request: LlmRequest<T>, signal: AbortSignal): Promise<T> {
     const kept = await this.kept(request);
     if (kept !== undefined) return kept;
-    const givenUp = this.#givenUp.get(request.key);
+    const givenUp = this.#givenUp.get(request.key) ?? (await this.#keptLetter(request));
     if (givenUp) throw new LlmItemError(givenUp, `${request.schema.name} as JSON`);
     if (this.#options.ask === 'batch') throw new LlmPending(request);
     const tries: Tries = { attempts: 0, refusals: 0 };
@@ -276,13 +286,33 @@ export class LlmEndpoint {
         }
         countTry(tries, fault);
         if (fault.reason === 'rejected') this.#countRejected(fault);
-        if (!mayRetry(fault, tries, this.maxRetries))
-          throw new LlmItemError(this.bury(request, fault, tries.attempts), `${request.schema.name} as JSON`);
+        if (!mayRetry(fault, tries, this.maxRetries)) {
+          const letter = this.bury(request, fault, tries.attempts);
+          await this.#keepLetter(request, letter, isAnswer(fault));
+          throw new LlmItemError(letter, `${request.schema.name} as JSON`);
+        }
         const { complaint, answer } = fault.details;
         if (complaint) correction = { complaint, ...(answer && { answer }) };
         await this.#backOff(request, fault, tries.attempts, signal);
       }
     }
+  }
+
+  /** Letter of another worker of this run, or of an earlier run. */
+  async #keptLetter({ key, asking }: LlmRequest<unknown>): Promise<DeadLetter | undefined> {
+    const names = [...(asking ? [letterName(key, asking.run)] : []), ...(asking?.again ? [] : [letterName(key)])];
+    for (const name of names) {
+      const { data } = letterSchema.safeParse(await this.#options.store.get(name));
+      if (!data) continue;
+      if (!this.#deadLetters.has(key)) this.#report(data);
+      return data;
+    }
+    return undefined;
+  }
+
+  async #keepLetter({ key, asking }: LlmRequest<unknown>, letter: DeadLetter, forGood: boolean): Promise<void> {
+    if (asking) await this.#keep(letterName(key, asking.run), letter);
+    if (forGood) await this.#keep(letterName(key), letter);
   }
 
   async #backOff(request: LlmRequest<unknown>, fault: Fault, attempt: number, signal: AbortSignal): Promise<void> {
@@ -315,6 +345,11 @@ export class LlmEndpoint {
     this.#tally.cost += cost;
     this.emit({ type: 'usage', key, task, usage, cost, total: this.tally });
   }
+}
+
+/** Key of a dead letter beside the results: one for good, or for one run of a build. */
+function letterName(key: string, run?: string): string {
+  return `${key} given up${run === undefined ? '' : ` in ${run}`}`;
 }
 
 function atLeast(name: string, value: number, least: number): void {

@@ -114,6 +114,11 @@ export class Fault extends Error {
   }
 }
 
+/** Whether the endpoint had its say: asking again costs again and changes little. No response or a failing server says nothing. */
+export function isAnswer({ reason, status }: Fault): boolean {
+  return status !== null && (reason !== 'server' || status === 200);
+}
+
 /** Attempts made on one item. */
 export interface Tries {
   attempts: number;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Philox } from '@unif2ace/graph';
 import { z } from 'zod';
-import type { FaceToDescribe, FactSource } from '../build/types.ts';
+import type { Asking, FaceToDescribe, FactSource } from '../build/types.ts';
 import { unspokenAttributes } from '../grammar/attributes.ts';
 import { fillTemplate, type Prompt, promptVersion } from './prompts/prompt.ts';
 
@@ -30,6 +30,7 @@ export interface LlmRequest<T> {
   image?: Uint8Array;
   schema: ReplySchema<T>;
   seed?: number;
+  asking?: Asking;
 }
 
 /** A face whose facts may carry where they come from; without it they count as labels. */
@@ -96,6 +97,7 @@ export function buildRequest<T>({ prompt, schema, face, values, image, sampling 
     text,
     schema,
     ...(image && { image }),
+    ...(face.asking && { asking: face.asking }),
     // 31 bits: some servers keep it in a signed word
     ...(sampling.seed !== undefined && { seed: new Philox(sampling.seed, face.seed).uint32() >>> 1 }),
   };
