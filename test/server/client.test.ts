@@ -223,6 +223,34 @@ test('faces of a photo: boxes in its pixels, the chosen one aligned, attributes'
   expect(await failure(ask(99))).toMatchObject({ status: 400, code: 'no_face' });
 });
 
+test('experts of a face made again by its settings, or of a picture', async () => {
+  interface Routing {
+    task: string;
+    token_grid: number;
+    layers: { layer: number; level: string; experts: string[]; weights: (number | number[])[] }[];
+  }
+  const ask = (body: object) => client.post<Routing>('/routing', { body: { prompt: 'a hat', steps: 2, ...body } });
+  const made = await ask({ seed: 7, index: 1 });
+  expect(made).toMatchObject({ task: 't2i', token_grid: 4, steps: 2 });
+  expect(made.layers.map(({ level, layer }) => `${level} ${layer}`)).toEqual([
+    'token 0',
+    'sequence 0',
+    'token 1',
+    'sequence 1',
+  ]);
+  for (const { level, experts, weights } of made.layers) {
+    expect(weights).toHaveLength(experts.length);
+    for (const weight of weights) expect([weight].flat()).toHaveLength(level === 'token' ? 16 : 1);
+  }
+  const shares = made.layers[1]!.weights as number[];
+  expect(shares.reduce((a, b) => a + b)).toBeCloseTo(1, 3);
+  expect(await ask({ seed: 7, index: 1 })).toEqual(made);
+  expect(await ask({ seed: 7, index: 0 })).not.toEqual(made);
+  expect(await ask({ image: dataUrl(picture), face: 'aligned' })).not.toEqual(made);
+  expect(await failure(ask({ image: dataUrl(picture) }))).toMatchObject({ status: 400, code: 'no_face' });
+  expect(await failure(ask({ index: 16 }))).toMatchObject({ status: 400, param: 'index' });
+});
+
 test('a thread that dies fails its requests and the health check, not the process', async () => {
   const threads: import('node:worker_threads').Worker[] = [];
   const noted = (worker: import('node:worker_threads').Worker) => threads.push(worker);

@@ -103,7 +103,7 @@ function resolved(schema: JsonSchema): JsonSchema {
 /** Values of a schema. */
 function valuesOf(given: JsonSchema, name = ''): fc.Arbitrary<unknown> {
   const schema = resolved(given);
-  if (name === 'url' || (name === 'image' && schema.type === 'string')) return addresses;
+  if (name === 'url' || (name === 'image' && [schema.type].flat().includes('string'))) return addresses;
   if (name === 'model') return fc.constantFrom('held', 'held', 'held', null, 'other');
   const branches = schema.anyOf ?? schema.oneOf;
   if (branches) return fc.oneof(...branches.map((branch) => valuesOf(branch, name)));
@@ -231,6 +231,7 @@ describe('every field of every route', () => {
     ['/v1/images/generations', 4000],
     ['/v1/chat/completions', 3200],
     ['/v1/faces', 1000],
+    ['/v1/routing', 800],
   ])('%s', async (path, runs) => {
     const before = { ...tally };
     await fuzz(requestsOf(bodyOf(path)), runs, (body) => sendJson(cheap, path, body));
@@ -293,6 +294,7 @@ describe('every field of every route', () => {
       });
     await fuzz(small('/v1/images/generations'), 170, (body) => sendJson(app, '/v1/images/generations', body));
     await fuzz(small('/v1/chat/completions'), 170, (body) => sendJson(app, '/v1/chat/completions', body));
+    await fuzz(small('/v1/routing'), 60, (body) => sendJson(app, '/v1/routing', body));
     const edit = { prompt: 'x', image: url, face: 'aligned', steps: 1 };
     await fuzz(fc.record({ region: hostile, guidance: hostile }), 60, (body) =>
       sendForm(app, { ...edit, ...(body as object) }),

@@ -107,5 +107,10 @@ export class HeldEngine implements Engine {
     return { faces: [], chosen: null };
   };
 
+  routing: Engine['routing'] = async (_, { signal }) => {
+    await this.#hold(signal);
+    return [{ layer: 0, level: 'token', experts: ['expert 0'], weights: new Float32Array(4).fill(0.5) }];
+  };
+
   async close(): Promise<void> {}
 }

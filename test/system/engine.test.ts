@@ -2,9 +2,11 @@ import {
   BatchedEngine,
   batchSize,
   collect,
+  generatedFaceRouting,
   imageCodes,
   layoutOf,
   type PixelImage,
+  pictureRouting,
   pixelImage,
   QueueFullError,
   UniF2ace,
@@ -136,6 +138,35 @@ describe.each([1, 2])('with %i codes a position', (codeGroups) => {
     expect(routing[1]!.experts).toEqual(['copy', 'zero', 'noise', 'copy']);
     expect(other).not.toEqual(routing);
     await expect(model.routing('a', new Int32Array(3))).rejects.toThrow(/^routing: tokens: expected/);
+  });
+
+  test('routing of a face: the mean over the steps in which it was made, for each place in its request', async () => {
+    const options = { steps: 3, seed: 6, guidance: 2 };
+    const states = [new Array(3).fill(new Int32Array(imageCodes(loaded.config)).fill(unknownToken))];
+    for await (const { tokens } of model.generate('a hat', { ...options, count: 3 })) states.push([...tokens]);
+    for (const first of [0, 2]) {
+      const steps = [];
+      for (const state of states.slice(0, 3)) steps.push(await model.routing('a hat', state[first]!));
+      const found = await generatedFaceRouting(model, 'a hat', { ...options, first });
+      for (const [place, { weights }] of found.entries())
+        for (const [i, weight] of weights.entries())
+          expect(weight).toBeCloseTo(steps.reduce((sum, step) => sum + step[place]!.weights[i]!, 0) / 3, 6);
+    }
+  });
+
+  test('routing of a picture: every position has its share of experts at every step, the seed decides', async () => {
+    const found = await pictureRouting(model, photo(3), 'a hat', { steps: 4, seed: 1 });
+    const { experts, weights } = found[0]!;
+    const positions = weights.length / experts.length;
+    for (let column = 0; column < positions; column++)
+      expect(experts.filter((_, e) => weights[e * positions + column]! > 0).length).toBeGreaterThanOrEqual(2);
+    expect(await pictureRouting(model, photo(3), 'a hat', { steps: 4, seed: 1 })).toEqual(found);
+    expect(await pictureRouting(model, photo(3), 'a hat', { steps: 4, seed: 2 })).not.toEqual(found);
+    expect(await pictureRouting(model, photo(4), 'a hat', { steps: 4, seed: 1 })).not.toEqual(found);
+    await expect(pictureRouting(model, photo(3), 'a', { steps: 0 })).rejects.toThrow(
+      /^pictureRouting: steps: expected/,
+    );
+    await expect(pictureRouting(model, photo(3), 'a', { signal: AbortSignal.abort() })).rejects.toThrow();
   });
 
   test('states are freed: answers, looks, abandoned answers; prompts are kept up to a bound', async () => {

@@ -41,6 +41,7 @@ export * from './engine/batched-engine.ts';
 export type { ExpertRouting } from './engine/denoising.ts';
 export type { Precision } from './engine/graph-cache.ts';
 export { batchSize } from './engine/step-batcher.ts';
+export * from './face-routing.ts';
 export * from './image/pixels.ts';
 export * from './image/png.ts';
 export * from './image/resize.ts';

@@ -17,6 +17,8 @@ import { type DecodingOptions, generateText } from './text/decoding.ts';
 export interface GenerateOptions {
   /** Faces to make. Default 1. */
   count?: number;
+  /** Index of the first: a later face of a larger request is made alone. Default 0. */
+  first?: number;
   /** Denoising steps; more is finer and slower in proportion. Default 12. */
   steps?: number;
   /** How strongly the words count; 0 ignores them and halves the time. Default 3. */
@@ -177,7 +179,7 @@ export class UniF2ace {
     start: Int32Array,
     options: GenerateOptions,
   ): AsyncGenerator<GenerateStep, PixelImage[]> {
-    const { steps = 12, guidance = 3, temperature = 1, seed = 0, signal } = options;
+    const { steps = 12, guidance = 3, temperature = 1, seed = 0, first = 0, signal } = options;
     const check = (ok: boolean, what: string, expected: string, got: unknown) => {
       if (!ok) throw new RangeError(`generate: ${what}: expected ${expected}, got ${got}`);
     };
@@ -185,10 +187,11 @@ export class UniF2ace {
     check(guidance >= 0 && guidance <= 100, 'guidance', 'a number from 0 to 100', guidance);
     check(temperature >= 0 && temperature <= 100, 'temperature', 'a number from 0 to 100', temperature);
     check(Number.isSafeInteger(seed) && seed >= 0, 'seed', 'a whole number from 0 to 2^53 − 1', seed);
+    check(Number.isInteger(first) && first >= 0 && first < 2 ** 31, 'first', 'a whole number from 0', first);
     const images: PixelImage[] = [];
-    for (let first = 0; first < prompts.length; first += imagesPerBatch) {
-      const chosen = prompts.slice(first, first + imagesPerBatch);
-      const randoms = chosen.map((_, i) => new Philox(seed, first + i));
+    for (let done = 0; done < prompts.length; done += imagesPerBatch) {
+      const chosen = prompts.slice(done, done + imagesPerBatch);
+      const randoms = chosen.map((_, i) => new Philox(seed, first + done + i));
       const codes = yield* this.#sample(
         chosen,
         start,

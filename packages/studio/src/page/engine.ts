@@ -26,8 +26,10 @@ export interface StudioEngine {
   describe(face: FaceSource, signal?: AbortSignal): AsyncIterable<string>;
   /** The answer to the last message, piece by piece. */
   ask(face: FaceSource, messages: readonly ChatMessage[], signal?: AbortSignal): AsyncIterable<string>;
-  /** Which experts fired for a face of the last `generate` or `edit`; absent where the engine does not offer it. */
-  readonly routing?: ((image: number, signal?: AbortSignal) => Promise<Routing>) | undefined;
+  /** Which experts of generation fired where for a face; absent where the engine does not offer it. */
+  readonly routing?: ((face: RoutedFace, signal?: AbortSignal) => Promise<Routing>) | undefined;
+  /** Takes the key that an {@link EngineError} with `needsKey` asked for; absent where none is ever needed. */
+  readonly unlock?: ((key: string) => void) | undefined;
   /** Frees what the engine holds. */
   close?(): void;
 }
@@ -153,8 +155,20 @@ export interface ChatMessage {
   text: string;
 }
 
+export interface RoutedFace {
+  settings: GenerateSettings;
+  /** Place in its request from 0. */
+  index: number;
+  /** Of a face that its settings alone do not make again, as an edited one; counts as aligned. */
+  picture?: Blob;
+}
+
 export interface Routing {
+  /** Group of experts: those of generation or those of understanding. */
+  task: 't2i' | 'mmu';
   tokenGrid: number;
+  /** Denoising steps over which the weights are means. */
+  steps: number;
   layers: readonly LayerRouting[];
 }
 
@@ -165,7 +179,7 @@ export interface LayerRouting {
   level: 'token' | 'sequence';
   /** E names, e.g. "expert 3", "noise". */
   experts: readonly string[];
-  /** Gate weight, mean over the steps, 0 where an expert never fired: [E, N] row by row, [E] at sequence level. */
+  /** Gate weights, 0 where an expert never fired: [E, N] row by row, [E] at sequence level. */
   weights: Float32Array;
 }
 
@@ -174,9 +188,12 @@ export class EngineError extends Error {
   override readonly name = 'EngineError';
   /** The same request may succeed a little later. */
   readonly retry: boolean;
+  /** It wants a key, or another one. */
+  readonly needsKey: boolean;
 
-  constructor(message: string, options: { retry?: boolean; cause?: unknown } = {}) {
+  constructor(message: string, options: { retry?: boolean; needsKey?: boolean; cause?: unknown } = {}) {
     super(message.replace(/\s+/g, ' '), options.cause === undefined ? undefined : { cause: options.cause });
     this.retry = options.retry ?? false;
+    this.needsKey = options.needsKey ?? false;
   }
 }

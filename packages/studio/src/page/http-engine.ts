@@ -10,12 +10,17 @@ import {
   type GeneratedFaces,
   type GenerateSettings,
   type GenerateWatch,
+  type LayerRouting,
+  type RoutedFace,
+  type Routing,
   type StudioEngine,
 } from './engine.ts';
 import { serverEvents } from './server-events.ts';
+import { SessionKey } from './session-key.ts';
 
 const describeQuestion = 'Describe the face.';
 const maxPreviews = 100;
+const infoPath = 'v1/models';
 
 /** Events of a stream of pictures, as docs/api.md has them. */
 interface ImageEvent {
@@ -48,6 +53,13 @@ interface FacesReply {
   chosen: { index: number | 'aligned'; crop: string; attributes: AttributeEstimate[] } | null;
 }
 
+interface RoutingReply {
+  task: 't2i';
+  token_grid: number;
+  steps: number;
+  layers: { layer: number; level: 'token' | 'sequence'; experts: string[]; weights: (number | number[])[] }[];
+}
+
 interface ChatReply {
   choices?: { delta: { content?: string } }[];
   error?: { message: string };
@@ -69,6 +81,7 @@ function dataUrlOf(picture: Blob): Promise<string> {
 /** The model behind the HTTP API of the server that the page came from. */
 export class HttpEngine implements StudioEngine {
   readonly #base: URL;
+  readonly #key = new SessionKey();
 
   /** @param base address of the server, with or without a path below which `v1/` lies. */
   constructor(base: string | URL) {
@@ -76,7 +89,7 @@ export class HttpEngine implements StudioEngine {
   }
 
   async info(signal?: AbortSignal): Promise<EngineInfo> {
-    const response = await this.#fetch('v1/models', {}, signal);
+    const response = await this.#fetch(infoPath, {}, signal);
     const { data } = (await response.json()) as { data: ModelReply[] };
     const model = data[0];
     if (!model) throw new EngineError('server: expected a model, got none; try to start it again');
@@ -147,6 +160,28 @@ export class HttpEngine implements StudioEngine {
     }
   }
 
+  async routing({ settings, index, picture }: RoutedFace, signal?: AbortSignal): Promise<Routing> {
+    const { prompt, seed, steps, guidance, temperature } = settings;
+    const made = picture ? { image: await dataUrlOf(picture), face: 'aligned' } : { index, guidance, temperature };
+    const response = await this.#fetch('v1/routing', jsonOf({ prompt, seed, steps, ...made }), signal);
+    const reply = (await response.json()) as RoutingReply;
+    return {
+      task: reply.task,
+      tokenGrid: reply.token_grid,
+      steps: reply.steps,
+      layers: reply.layers.map(
+        ({ weights, ...layer }): LayerRouting => ({
+          ...layer,
+          weights: Float32Array.from(weights.flat()),
+        }),
+      ),
+    };
+  }
+
+  unlock(key: string): void {
+    this.#key.set(key);
+  }
+
   async #pictures(path: string, init: RequestInit, count: number, watch: GenerateWatch): Promise<GeneratedFaces> {
     const { signal } = watch;
     const startMs = performance.now();
@@ -154,7 +189,8 @@ export class HttpEngine implements StudioEngine {
     const job = response.headers.get('x-unif2ace-job');
     const cancel = () => {
       // a closed connection cancels too, but a proxy between may hold it open
-      if (job) void fetch(new URL(`v1/jobs/${job}`, this.#base), { method: 'DELETE', keepalive: true }).catch(() => {});
+      const init = { method: 'DELETE', keepalive: true, headers: this.#key.headers() };
+      if (job) void fetch(new URL(`v1/jobs/${job}`, this.#base), init).catch(() => {});
     };
     signal?.addEventListener('abort', cancel, { once: true });
     try {
@@ -172,21 +208,32 @@ export class HttpEngine implements StudioEngine {
     let step = { step: 0, steps: 0 };
     let masks = new Map<number, Uint8Array>();
     let previews = new Map<number, ImageBitmap>();
-    for await (const event of this.#events<ImageEvent>(response, signal)) {
-      if (event.type === 'unif2ace.queued') onQueued?.(event.position!);
-      else if (event.type === 'unif2ace.step') {
-        step = { step: event.step!, steps: event.steps! };
-        masks = new Map(event.images!.map(({ index, masked }) => [index, Uint8Array.from(masked, Number)]));
-        previews = new Map();
-      } else if (event.type?.endsWith('.partial_image')) {
-        previews.set(event.index!, await createImageBitmap(pngOf(event.b64_json!)));
-        if (previews.size < masks.size) continue;
-        const shown = [...previews].map(([index, picture]) => {
-          const masked = masks.get(index);
-          return { index, picture, ...(masked && { masked }) };
-        });
-        onStep?.({ ...step, images: shown.sort((a, b) => a.index - b.index) });
-      } else if (event.type?.endsWith('.completed')) images[event.index!] = pngOf(event.b64_json!);
+    const dropPreviews = () => {
+      for (const picture of previews.values()) picture.close();
+      previews = new Map();
+    };
+    try {
+      for await (const event of this.#events<ImageEvent>(response, signal)) {
+        if (event.type === 'unif2ace.queued') onQueued?.(event.position!);
+        else if (event.type === 'unif2ace.step') {
+          step = { step: event.step!, steps: event.steps! };
+          masks = new Map(event.images!.map(({ index, masked }) => [index, Uint8Array.from(masked, Number)]));
+          dropPreviews();
+        } else if (event.type?.endsWith('.partial_image')) {
+          const picture = await createImageBitmap(pngOf(event.b64_json!));
+          previews.get(event.index!)?.close();
+          previews.set(event.index!, picture);
+          if (previews.size < masks.size) continue;
+          const shown = [...previews].map(([index, picture]) => {
+            const masked = masks.get(index);
+            return { index, picture, ...(masked && { masked }) };
+          });
+          previews = new Map();
+          onStep?.({ ...step, images: shown.sort((a, b) => a.index - b.index) });
+        } else if (event.type?.endsWith('.completed')) images[event.index!] = pngOf(event.b64_json!);
+      }
+    } finally {
+      dropPreviews();
     }
     return images;
   }
@@ -210,14 +257,23 @@ export class HttpEngine implements StudioEngine {
     let response: Response;
     try {
       const method = init.body === undefined ? 'GET' : 'POST';
-      response = await fetch(new URL(path, this.#base), { method, ...init, ...(signal && { signal }) });
+      const headers = { ...(init.headers as Record<string, string> | undefined), ...this.#key.headers() };
+      response = await fetch(new URL(path, this.#base), { method, ...init, headers, ...(signal && { signal }) });
     } catch (error) {
       throw this.#failure(error, signal);
     }
     if (response.ok) return response;
     const reply = (await response.json().catch(() => undefined)) as { error?: { message?: string } } | undefined;
-    throw new EngineError(reply?.error?.message ?? `server: expected an answer, got status ${response.status}`, {
-      retry: response.status === 429 || response.status === 503,
+    const { status } = response;
+    if (status === 401) {
+      const had = this.#key.drop();
+      const again = path === infoPath ? '' : '; reload the page to give it';
+      throw new EngineError(`key: expected the key of this server, got ${had ? 'another' : 'none'}${again}`, {
+        needsKey: true,
+      });
+    }
+    throw new EngineError(reply?.error?.message ?? `server: expected an answer, got status ${status}`, {
+      retry: status === 429 || status === 503,
     });
   }
 

@@ -3,6 +3,7 @@ import { ChatChunk, ChatRequest, ChatResponse } from './schemas/chat.ts';
 import { ErrorBody } from './schemas/common.ts';
 import { FacesRequest, FacesResponse } from './schemas/faces.ts';
 import { EditRequest, GenerationRequest, ImageStreamEvent, ImagesResponse } from './schemas/images.ts';
+import { RoutingRequest, RoutingResponse } from './schemas/routing.ts';
 import { Health, JobState, ModelEntry, ModelList } from './schemas/service.ts';
 
 const json = (schema: z.ZodType) => ({ content: { 'application/json': { schema } } });
@@ -62,6 +63,14 @@ export const routes = {
     security,
     request: { body: { required: true, ...json(FacesRequest) } },
     responses: { 200: answer('Faces, the largest first', FacesResponse), ...errors },
+  }),
+  routing: createRoute({
+    method: 'post',
+    path: '/v1/routing',
+    summary: 'Which experts fire where for a face (extension)',
+    security,
+    request: { body: { required: true, ...json(RoutingRequest) } },
+    responses: { 200: answer('Gate weights by layer', RoutingResponse), ...errors },
   }),
   models: createRoute({
     method: 'get',

@@ -6,6 +6,7 @@ import { RateLimiter } from './rate-limit.ts';
 import { chatCompletions } from './routes/chat.ts';
 import { faces } from './routes/faces.ts';
 import { edits, generations } from './routes/images.ts';
+import { routing } from './routes/routing.ts';
 import { cancelJob, health, job, model, models, ready } from './routes/service.ts';
 import type { Client, Service } from './service.ts';
 import type { StaticFiles } from './static-files.ts';
@@ -85,6 +86,7 @@ export function createApp(service: Service, options: AppOptions): Hono {
   post(routes.edits, edits);
   post(routes.chat, chatCompletions);
   post(routes.faces, faces);
+  post(routes.routing, routing);
   add('get', routes.models.path, () => models(service));
   byId(routes.model, model);
   byId(routes.job, job);

@@ -1,7 +1,7 @@
 import type { Engine, EngineStep, RefusalCode } from './engine.ts';
 
 /** Calls of an engine that go to its thread. */
-export type CallKind = 'generate' | 'edit' | 'ask' | 'faces';
+export type CallKind = 'generate' | 'edit' | 'ask' | 'faces' | 'routing';
 
 type RequestOf<K extends CallKind> = Parameters<Engine[K]>[0];
 export type ResultOf<K extends CallKind> = Awaited<ReturnType<Engine[K]>>;

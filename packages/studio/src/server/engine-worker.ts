@@ -33,6 +33,8 @@ function call(
       return engine.ask(message.request, { signal, onText: (piece) => send({ kind: 'text', id, piece }) });
     case 'faces':
       return engine.faces(message.request, { signal });
+    case 'routing':
+      return engine.routing(message.request, { signal });
   }
 }
 

@@ -1,4 +1,4 @@
-import type { BoxRegion, DetectedFace, NamedRegion, PixelImage } from '@unif2ace/core';
+import type { BoxRegion, DetectedFace, ExpertRouting, NamedRegion, PixelImage } from '@unif2ace/core';
 
 /**
  * What the server asks of a model. The queue in front of it never has more than `concurrency` calls under way. All data can be
@@ -20,6 +20,8 @@ export interface Engine {
   ask(request: AskRequest, watch: TextWatch): Promise<Answer>;
   /** Faces of a photo; none is no failure. @throws EngineRefusal */
   faces(request: FacesRequest, watch: { signal: AbortSignal }): Promise<FacesFound>;
+  /** Which experts of generation fire where for a face, means over the steps. @throws EngineRefusal */
+  routing(request: RoutingRequest, watch: { signal: AbortSignal }): Promise<ExpertRouting[]>;
   close(): Promise<void>;
 }
 
@@ -74,6 +76,18 @@ export interface AskRequest {
 export interface FacesRequest {
   photo: PixelImage;
   face: FaceChoice;
+}
+
+/** A face that is made again by its settings, or any picture of one. */
+export interface RoutingRequest {
+  prompt: string;
+  seed: number;
+  /** Place in its request from 0. */
+  index: number;
+  steps: number;
+  guidance: number;
+  temperature: number;
+  picture: { photo: PixelImage; face: FaceChoice } | null;
 }
 
 export interface EngineStep {

@@ -1,6 +1,7 @@
 import {
   alignFace,
   attributeModel,
+  type ExpertRouting,
   encodePng,
   type FaceDetector,
   FaceError,
@@ -8,10 +9,12 @@ import {
   faceView,
   findFace,
   type GenerateStep,
+  generatedFaceRouting,
   generationText,
   ImageError,
   type LoadedModel,
   type PixelImage,
+  pictureRouting,
   questionPrompt,
   resize,
   toChannelsFirst,
@@ -31,6 +34,7 @@ import {
   type FaceChoice,
   type FacesFound,
   type FacesRequest,
+  type RoutingRequest,
   type SamplingRequest,
   type StepWatch,
   type TextWatch,
@@ -157,6 +161,16 @@ export class LocalEngine implements Engine {
       const crop = 'data' in chosen ? faceView(chosen, imageSize) : alignFace(photo, chosen.landmarks, imageSize);
       const attributes = await this.#attributesOf('data' in chosen ? chosen : { photo, landmarks: chosen.landmarks });
       return { faces, chosen: { index: face, crop: encodePng(crop), attributes } };
+    });
+  }
+
+  async routing(request: RoutingRequest, { signal }: { signal: AbortSignal }): Promise<ExpertRouting[]> {
+    const { prompt, seed, index, steps, guidance, temperature, picture } = request;
+    return refusing(async () => {
+      if (!picture)
+        return generatedFaceRouting(this.#face, prompt, { seed, first: index, steps, guidance, temperature, signal });
+      const found = await this.#find(picture.photo, picture.face);
+      return pictureRouting(this.#face, found, prompt, { seed, steps, signal });
     });
   }
 

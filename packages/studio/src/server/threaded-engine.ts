@@ -1,5 +1,5 @@
 import type { Worker } from 'node:worker_threads';
-import type { LoadedModel } from '@unif2ace/core';
+import type { ExpertRouting, LoadedModel } from '@unif2ace/core';
 import { loadAttributeClassifier, loadModel } from '@unif2ace/core/node';
 import { startWorker } from '@unif2ace/graph/node';
 import type {
@@ -10,6 +10,7 @@ import type {
   EngineInfo,
   FacesFound,
   FacesRequest,
+  RoutingRequest,
   SamplingRequest,
   StepWatch,
   TextWatch,
@@ -94,6 +95,10 @@ export class ThreadedEngine implements Engine {
 
   faces(request: FacesRequest, watch: { signal: AbortSignal }): Promise<FacesFound> {
     return this.#call({ kind: 'faces', id: this.#nextId++, request }, watch) as Promise<FacesFound>;
+  }
+
+  routing(request: RoutingRequest, watch: { signal: AbortSignal }): Promise<ExpertRouting[]> {
+    return this.#call({ kind: 'routing', id: this.#nextId++, request }, watch) as Promise<ExpertRouting[]>;
   }
 
   #call(

@@ -73,8 +73,9 @@ export function createState({ engine, info, history, preferences }: Parts) {
     temperature: temperature.value,
   }));
 
-  const remember = (entry: Omit<HistoryEntry, 'id' | 'at' | 'model'>) => {
-    if (preferences.keepHistory.value) void history.add({ ...entry, model: info.model.name });
+  const remember = (entry: Omit<HistoryEntry, 'id' | 'at' | 'model' | 'modelHash'>) => {
+    const { name: model, hash: modelHash } = info.model;
+    if (preferences.keepHistory.value) void history.add({ ...entry, model, modelHash });
   };
 
   const sweepProblem = computed(() => {
@@ -174,12 +175,16 @@ export function createState({ engine, info, history, preferences }: Parts) {
     temperature.value = within(wanted.temperature, 0, limits.temperature);
   }
 
+  const otherModel = (hash: string, name = `${hash.slice(0, 8)}…`): string =>
+    hash === info.model.hash ? '' : `. Another model made it (${name}), so the seed gives another face here`;
+
   /** Settings and pictures as they were. */
   function restore(entry: HistoryEntry): void {
     runner.reset();
     apply(entry.settings);
     sweeping.value = entry.kind === 'sweep';
-    const { sweep: axes, images } = entry;
+    const { sweep: axes, images, modelHash = info.model.hash } = entry;
+    const more = { madeBy: modelHash, ...(entry.region && { region: entry.region }) };
     if (axes) {
       sweepAxes.value = axes;
       const columns = axisValues(axes.columns.values, axes.columns.axis, info.limits);
@@ -194,15 +199,14 @@ export function createState({ engine, info, history, preferences }: Parts) {
             [axes.rows.axis]: rows[Math.floor(i / columns.length)]!,
             [axes.columns.axis]: columns[i % columns.length]!,
           };
-          return doneFace(png, { ...entry.settings, ...place });
+          return doneFace(png, { ...entry.settings, ...place }, 0, more);
         }),
       };
     } else {
       sweep.value = undefined;
-      const more = entry.region ? { region: entry.region } : {};
       faces.value = images.map((png, index) => doneFace(png, entry.settings, index, more));
     }
-    notice.value = 'Settings restored from the history';
+    notice.value = `Settings restored from the history${otherModel(modelHash, entry.model)}`;
   }
 
   /** Settings of a generated file, and the file itself as a face. */
@@ -225,11 +229,9 @@ export function createState({ engine, info, history, preferences }: Parts) {
     sweeping.value = false;
     sweep.value = undefined;
     const { region } = record.settings;
-    faces.value = [doneFace(png, wanted, index, typeof region === 'string' ? { region } : {})];
-    notice.value =
-      record.modelHash === info.model.hash
-        ? 'Settings restored from the picture'
-        : `Settings restored; the picture is of another model (${record.modelHash.slice(0, 8)}…), so the seed gives another face here`;
+    const more = { madeBy: record.modelHash, ...(typeof region === 'string' && { region }) };
+    faces.value = [doneFace(png, wanted, index, more)];
+    notice.value = `Settings restored from the picture${otherModel(record.modelHash)}`;
   }
 
   return {

@@ -2,7 +2,7 @@ import { computed, signal } from '@preact/signals';
 import type { EditRegion, NamedRegion, Routing } from '../engine.ts';
 import type { CreateState, Parts } from './create.ts';
 import { randomSeed } from './create.ts';
-import { type Face, newFace, watchInto } from './face.ts';
+import { type Face, madeBySettings, newFace, watchInto } from './face.ts';
 import { oneLine, Runner } from './runner.ts';
 
 /** Points in shares of the picture's edge, the radius too. */
@@ -59,7 +59,7 @@ async function maskOf(picture: Blob, strokes: readonly Stroke[]): Promise<Blob> 
 }
 
 /** One face at large: its parts made anew, its versions, the experts that made it. */
-export function darkroomState({ engine, preferences }: Parts, create: CreateState) {
+export function darkroomState({ engine, info, preferences }: Parts, create: CreateState) {
   const versions = signal<readonly Face[]>([]);
   const current = signal<Face | undefined>(undefined);
   const region = signal<RegionChoice>('hair');
@@ -72,7 +72,7 @@ export function darkroomState({ engine, preferences }: Parts, create: CreateStat
   /** Of the heatmap laid over the picture: "layer:expert". */
   const shownExpert = signal<string | undefined>(undefined);
   const runner = new Runner();
-  let routable: readonly Face[] = [];
+  let routingCall: AbortController | undefined;
 
   const problem = computed(() =>
     region.value === 'brush' && strokes.value.length === 0 ? 'Paint over the part to make anew first.' : '',
@@ -80,41 +80,45 @@ export function darkroomState({ engine, preferences }: Parts, create: CreateStat
 
   function show(face: Face): void {
     if (current.value === face) return;
+    routingCall?.abort();
     current.value = face;
     routing.value = undefined;
     routingProblem.value = '';
     shownExpert.value = undefined;
   }
 
-  /** @param siblings faces of the same request, while they are the last that the engine made. */
-  function open(face: Face, siblings: readonly Face[] = []): void {
+  function open(face: Face): void {
     runner.reset();
     versions.value = [face];
     strokes.value = [];
     prompt.value = face.settings.prompt;
-    routable = siblings;
     show(face);
   }
 
   function close(): void {
     runner.reset();
+    routingCall?.abort();
     versions.value = [];
     current.value = undefined;
   }
 
-  const canRoute = computed(
-    () => current.value !== undefined && engine.routing !== undefined && routable.includes(current.value),
-  );
+  const canRoute = computed(() => engine.routing !== undefined && current.value?.png.value !== undefined);
 
   async function loadRouting(): Promise<void> {
     const face = current.value;
-    if (!face || routing.value || !engine.routing) return;
+    const picture = face?.png.value;
+    if (!face || !picture || routing.value || !engine.routing) return;
     routingProblem.value = '';
+    routingCall?.abort();
+    const call = new AbortController();
+    routingCall = call;
+    const { settings, index } = face;
     try {
-      const loaded = await engine.routing(face.index);
+      const routed = madeBySettings(face, info.model.hash) ? { settings, index } : { settings, index, picture };
+      const loaded = await engine.routing(routed, call.signal);
       if (current.value === face) routing.value = loaded;
     } catch (error) {
-      if (current.value === face) routingProblem.value = oneLine(error);
+      if (current.value === face && !call.signal.aborted) routingProblem.value = oneLine(error);
     }
   }
 
@@ -161,7 +165,6 @@ export function darkroomState({ engine, preferences }: Parts, create: CreateStat
     result.images.forEach((png, i) => {
       making[i]!.png.value = png;
     });
-    routable = making;
     current.value = making[0];
     if (!face.fromPhoto || preferences.keepPhotos.value)
       create.remember({ kind: 'edit', settings, region: chosen, images: result.images });

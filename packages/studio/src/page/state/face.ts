@@ -12,17 +12,17 @@ export interface Face {
   readonly region?: string;
   /** Shows a real person, in part at least. */
   readonly fromPhoto: boolean;
+  /** Hash of the model that made it from its settings, null where they did not; absent: the model of this page. */
+  readonly madeBy?: string | null;
   readonly preview: Signal<StudioPreview | undefined>;
   readonly png: Signal<Blob | undefined>;
 }
 
+type FaceExtras = Partial<Pick<Face, 'region' | 'fromPhoto' | 'madeBy'>>;
+
 let made = 0;
 
-export function newFace(
-  settings: GenerateSettings,
-  index: number,
-  more: Partial<Pick<Face, 'region' | 'fromPhoto'>> = {},
-): Face {
+export function newFace(settings: GenerateSettings, index: number, more: FaceExtras = {}): Face {
   return {
     key: `face-${made++}`,
     index,
@@ -34,15 +34,15 @@ export function newFace(
   };
 }
 
-export function doneFace(
-  png: Blob,
-  settings: GenerateSettings,
-  index = 0,
-  more: Partial<Pick<Face, 'region' | 'fromPhoto'>> = {},
-): Face {
+export function doneFace(png: Blob, settings: GenerateSettings, index = 0, more: FaceExtras = {}): Face {
   const face = newFace(settings, index, more);
   face.png.value = png;
   return face;
+}
+
+/** Whether its settings alone make it again with this model. */
+export function madeBySettings({ region, fromPhoto, madeBy }: Face, hash: string): boolean {
+  return region === undefined && !fromPhoto && (madeBy === undefined || madeBy === hash);
 }
 
 /** A watch that paints previews on faces and tells the state of the work. */

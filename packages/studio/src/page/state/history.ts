@@ -9,6 +9,7 @@ export interface HistoryEntry {
   at: number;
   kind: 'generate' | 'edit' | 'sweep' | 'look';
   model: string;
+  modelHash?: string;
   settings: GenerateSettings;
   /** Of an edit: the part that was made anew. */
   region?: string;

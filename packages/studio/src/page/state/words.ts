@@ -160,20 +160,49 @@ export function traitOf(name: TraitName): Trait {
   return byName.get(name)!;
 }
 
-const negated = /\b(?:no|not|without|never)(?: (?:an?|any|wearing|have))* $/;
+/** What negates a phrase that follows: right before it, or before a list joined by "or" whose last one it is. */
+const negation =
+  /\b(?:no|not|without|never)\b(?:(?: (?!(?:with|but|and|who)\b)[\w'-]+)* n?or)?(?: (?:an?|any|the|wearing|have|having))* $/;
 
 const compiled = traits.map((trait: Trait) => {
   const pattern = trait.pattern ?? trait.words.replace(/^an? /, '');
   return { trait, pattern: new RegExp(`\\b(?:${pattern})(?![\\w-])`, 'gi') };
 });
 
-/** The traits that a prompt states; what it negates or says in other words is not among them. */
-export function readTraits(prompt: string): Set<TraitName> {
-  const found = new Set<TraitName>();
+/** Traits that a prompt names, some of them to say that they are not there. */
+interface Reading {
+  stated: Set<TraitName>;
+  denied: Set<TraitName>;
+}
+
+/** What a prompt states and what it denies; what it says in other words is in neither. A trait that is both counts as stated. */
+export function readPrompt(prompt: string): Reading {
+  const stated = new Set<TraitName>();
+  const denied = new Set<TraitName>();
   for (const { trait, pattern } of compiled)
-    for (const match of prompt.matchAll(pattern))
-      if (!negated.test(prompt.slice(0, match.index).toLowerCase())) found.add(trait.name as TraitName);
-  return found;
+    for (const match of prompt.matchAll(pattern)) {
+      const no = negation.test(prompt.slice(0, match.index).toLowerCase());
+      (no ? denied : stated).add(trait.name as TraitName);
+    }
+  for (const name of stated) denied.delete(name);
+  // "not smiling" is a trait of its own
+  if (stated.has('No_Smile')) denied.delete('Smiling');
+  return { stated, denied };
+}
+
+/** The prompt without the words that deny a trait, where they can be cut out and all else stays; undefined otherwise. */
+function withoutDenial(prompt: string, name: TraitName, { stated, denied }: Reading): string | undefined {
+  const { pattern } = compiled.find(({ trait }) => trait.name === name)!;
+  for (const match of prompt.matchAll(pattern)) {
+    const before = negation.exec(prompt.slice(0, match.index).toLowerCase());
+    if (!before) continue;
+    const [head, tail] = [prompt.slice(0, before.index), prompt.slice(match.index + match[0].length)];
+    const cut = `${head.replace(/[\s,;]*(?:\b(?:and|but)\s+)?$/, '')}${tail}`.trim();
+    const left = readPrompt(cut);
+    const others = new Set([...denied].filter((other) => other !== name));
+    if (same(left.stated, stated) && same(left.denied, others)) return cut;
+  }
+  return undefined;
 }
 
 const series = (items: readonly string[]): string =>
@@ -181,10 +210,24 @@ const series = (items: readonly string[]): string =>
 
 const withArticle = (phrase: string): string => `${/^[aeiou]/.test(phrase) ? 'an' : 'a'} ${phrase}`;
 
-/** A prompt that states these traits, e.g. "a smiling woman with wavy blond hair and bangs, wearing earrings". */
-function writePrompt(names: ReadonlySet<TraitName>): string {
+const joined = ({ of, words }: Trait): string => {
+  if (!of) return words;
+  return of === 'nose' ? withArticle(`${words} nose`) : `${words} ${of}`;
+};
+
+/** How a prompt denies traits: "not young-looking", "without a hat or bangs". */
+function denials(names: ReadonlySet<TraitName>): string[] {
   const chosen: Trait[] = traits.filter(({ name }) => names.has(name));
-  if (chosen.length === 0) return '';
+  const nots = chosen.filter(({ role }) => role === 'adjective').map(({ words }) => `not ${words}`);
+  const things = chosen.filter(({ role }) => role === 'have' || role === 'wear').map(joined);
+  return things.length > 0 ? [...nots, `without ${things.join(' or ')}`] : nots;
+}
+
+/** A prompt that states these traits, e.g. "a smiling woman with wavy blond hair and bangs, wearing earrings". */
+function writePrompt({ stated, denied }: Reading): string {
+  const chosen: Trait[] = traits.filter(({ name }) => stated.has(name));
+  const not = denials(denied);
+  if (chosen.length + not.length === 0) return '';
   const withRole = (role: Trait['role']) => chosen.filter((trait) => trait.role === role);
   const noun = withRole('noun')[0]?.words ?? 'person';
   const head = withArticle([...withRole('adjective').map(({ words }) => words), noun].join(' '));
@@ -202,6 +245,7 @@ function writePrompt(names: ReadonlySet<TraitName>): string {
     ...(have.length > 0 ? [`with ${series(have)}`] : []),
     ...(wear.length > 0 ? [`wearing ${series(wear)}`] : []),
     ...withRole('tail').map(({ words }) => words),
+    ...not,
   ];
   return [head, clauses.join(', ')].filter((part) => part !== '').join(' ');
 }
@@ -210,23 +254,29 @@ const same = (a: ReadonlySet<string>, b: ReadonlySet<string>) =>
   a.size === b.size && [...a].every((name) => b.has(name));
 
 /**
- * The prompt with a trait said or no longer said; others of its kind give way. Words that are not ours stay where adding a
- * phrase is enough; otherwise the prompt is written anew from all that it states.
+ * The prompt with a trait said or no longer said; others of its kind give way, and so does what denied it. Words that are not
+ * ours stay where adding a phrase is enough; otherwise the prompt is written anew from all that it states and denies.
  */
 export function withTrait(prompt: string, name: TraitName, on: boolean): string {
-  const stated = readTraits(prompt);
-  const wanted = new Set(stated);
-  const { kind, role, of, words } = traitOf(name);
+  const { stated, denied } = readPrompt(prompt);
+  const wanted: Reading = { stated: new Set(stated), denied: new Set(denied) };
+  const trait = traitOf(name);
   if (on) {
-    for (const other of stated) if (kind && traitOf(other).kind === kind) wanted.delete(other);
-    wanted.add(name);
-  } else wanted.delete(name);
-  const ours = prompt.trim() === '' || prompt.trim() === writePrompt(stated);
+    for (const other of stated) if (trait.kind && traitOf(other).kind === trait.kind) wanted.stated.delete(other);
+    wanted.stated.add(name);
+    wanted.denied.delete(name);
+  } else wanted.stated.delete(name);
+  if (on && denied.has(name)) {
+    const cut = withoutDenial(prompt, name, { stated, denied });
+    return cut === undefined ? writePrompt(wanted) : withTrait(cut, name, true);
+  }
+  const ours = prompt.trim() === '' || prompt.trim() === writePrompt({ stated, denied });
+  const { role } = trait;
   if (!ours && on && role !== 'noun' && role !== 'adjective') {
-    const phrase = of ? `${of === 'nose' ? withArticle(words) : words} ${of}` : words;
     const lead = { have: 'with ', wear: 'wearing ', tail: '' }[role];
-    const appended = `${prompt.trim().replace(/[.,;]+$/, '')}, ${lead}${phrase}`;
-    if (same(readTraits(appended), wanted)) return appended;
+    const appended = `${prompt.trim().replace(/[.,;]+$/, '')}, ${lead}${joined(trait)}`;
+    const read = readPrompt(appended);
+    if (same(read.stated, wanted.stated) && same(read.denied, wanted.denied)) return appended;
   }
   return writePrompt(wanted);
 }

@@ -62,7 +62,7 @@ function PromptForm() {
   );
 }
 
-function FaceCard({ face, siblings, label }: { face: Face; siblings: readonly Face[]; label?: string }) {
+function FaceCard({ face, label }: { face: Face; label?: string }) {
   const { darkroom, info } = useStudio();
   const png = face.png.value;
   return (
@@ -73,7 +73,7 @@ function FaceCard({ face, siblings, label }: { face: Face; siblings: readonly Fa
         class="print-button"
         disabled={!png}
         title={png ? 'Look closer, edit' : undefined}
-        onClick={() => darkroom.open(face, siblings)}
+        onClick={() => darkroom.open(face)}
       >
         <FacePicture face={face} tokenGrid={info.model.tokenGrid} />
       </button>
@@ -125,7 +125,7 @@ function SweepTable({ sweep }: { sweep: SweepResult }) {
               </th>
               {columns.values.map((column, x) => {
                 const face = faces[y * columns.values.length + x];
-                return <td key={column}>{face && <FaceCard face={face} siblings={[]} label="" />}</td>;
+                return <td key={column}>{face && <FaceCard face={face} label="" />}</td>;
               })}
             </tr>
           ))}
@@ -185,7 +185,7 @@ function Stage() {
     <ul class={`prints ${faces.length === 1 ? 'one' : ''}`} aria-label="Faces">
       {faces.map((face) => (
         <li key={face.key}>
-          <FaceCard face={face} siblings={faces} />
+          <FaceCard face={face} />
         </li>
       ))}
     </ul>

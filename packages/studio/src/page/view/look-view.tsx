@@ -229,6 +229,7 @@ function Sight() {
     if (!crop) return;
     const face = doneFace(crop, { ...create.settings.value, prompt: look.description.value.slice(0, 200) }, 0, {
       fromPhoto: !look.generated.value,
+      madeBy: null,
     });
     view.value = 'create';
     location.hash = 'create';

@@ -65,8 +65,8 @@ function RoutingTable({
         <thead>
           <tr>
             <td />
-            {rows[0]!.layer.experts.map((name) => (
-              <th key={name} scope="col">
+            {rows[0]!.layer.experts.map((name, index) => (
+              <th key={index} scope="col">
                 {name}
               </th>
             ))}
@@ -81,7 +81,7 @@ function RoutingTable({
                 const fired = weights_N.reduce((count, weight) => count + Number(weight > 0), 0) / tokens;
                 const key = `${place}:${expert}`;
                 return (
-                  <td key={name}>
+                  <td key={key}>
                     <button
                       type="button"
                       class="heat-button"

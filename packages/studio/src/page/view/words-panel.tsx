@@ -1,4 +1,4 @@
-import { readTraits, type TraitName, traitOf, withTrait } from '../state/words.ts';
+import { readPrompt, type TraitName, traitOf, withTrait } from '../state/words.ts';
 import { Segments, Slider } from './parts.tsx';
 
 interface WordsProps {
@@ -55,7 +55,7 @@ export function TraitChips({
   names,
   legend,
 }: WordsProps & { names: readonly TraitName[]; legend: string }) {
-  const stated = readTraits(prompt);
+  const { stated, denied } = readPrompt(prompt);
   return (
     <fieldset class="chips">
       <legend>{legend}</legend>
@@ -64,8 +64,9 @@ export function TraitChips({
           <button
             key={name}
             type="button"
-            class="chip"
+            class={`chip ${denied.has(name) ? 'is-denied' : ''}`}
             aria-pressed={stated.has(name)}
+            title={denied.has(name) ? 'The words say without' : undefined}
             onClick={() => onPrompt(withTrait(prompt, name, !stated.has(name)))}
           >
             {traitOf(name).label}
@@ -78,7 +79,7 @@ export function TraitChips({
 
 /** Switches that write the prompt and follow it. */
 export function WordsPanel({ prompt, onPrompt }: WordsProps) {
-  const stated = readTraits(prompt);
+  const { stated } = readPrompt(prompt);
   /** A slider of three stops between two traits. */
   const between = (label: string, low: TraitName, high: TraitName) => {
     const value = stated.has(low) ? -1 : stated.has(high) ? 1 : 0;
