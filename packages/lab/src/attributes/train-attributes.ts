@@ -23,6 +23,8 @@ export interface AttributeRecipe extends PhotoRecipe {
   kind: 'attributes';
   name: string;
   config: AttributeClassifierConfig;
+  /** α of mixup; 0 by default. */
+  mixup?: number;
 }
 
 /** Figures on test identities. */
@@ -63,6 +65,7 @@ async function trainAndScore(recipe: AttributeRecipe, run: PhotoRun): Promise<At
     faces,
     count: train.length,
     layout: { seed, settings, config },
+    ...(recipe.mixup !== undefined && { mixup: recipe.mixup }),
     feeds: (chosen) => {
       const truth = chosen.flatMap((face) => labelsOf(train[face]!.attributes, config));
       return { labels: float32(Float32Array.from(truth), [batch, config.attributes.length]) };

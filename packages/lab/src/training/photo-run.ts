@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Runtime, TensorValues } from '@unif2ace/graph';
 import { directRuntime } from '@unif2ace/graph/node';
-import { type Augmentation, augmentedPixels } from '../attributes/augment.ts';
+import { type Augmentation, augmentedPixels, mixRows, mixupShares } from '../attributes/augment.ts';
 import { type FaceRecord, readCelebA, type Split } from '../data/celeba.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { type Collective, single } from './collective/collective.ts';
@@ -68,6 +68,8 @@ export interface PhotoTraining {
   /** What a checkpoint must have in common with the run. */
   layout: unknown;
   metrics?: (outputs: Record<string, Float32Array>) => Record<string, number>;
+  /** α of mixup, which mixes the photos and with them what `feeds` gives; 0 by default. */
+  mixup?: number;
   /** What the graph wants beside `pixels`; example i of the batch is at place `first + i` of the run. */
   feeds: (chosen: readonly number[], first: number) => TensorValues;
 }
@@ -77,7 +79,7 @@ export async function trainOnPhotos(
   recipe: PhotoRecipe,
   run: PhotoRun,
   graph: TrainGraph,
-  { stage, imageSize, faces, count, layout, metrics = () => ({}), feeds }: PhotoTraining,
+  { stage, imageSize, faces, count, layout, metrics = () => ({}), mixup = 0, feeds }: PhotoTraining,
 ): Promise<void> {
   const { seed, training, augmentation } = recipe;
   const batch = photosOfPart(recipe, run);
@@ -105,7 +107,11 @@ export async function trainOnPhotos(
       const first = (step * parts + part) * batch;
       const chosen = order.slice(first, batch);
       const randoms = chosen.map((_, i) => exampleRandom(seed, 1, first + i));
-      return { pixels: augmentedPixels(faces, chosen, imageSize, augmentation, randoms), ...feeds(chosen, first) };
+      const pixels = augmentedPixels(faces, chosen, imageSize, augmentation, randoms);
+      const plain: TensorValues = { pixels, ...feeds(chosen, first) };
+      if (mixup === 0) return plain;
+      const shares = mixupShares(mixup, randoms);
+      return Object.fromEntries(Object.entries(plain).map(([name, rows]) => [name, mixRows(rows, shares)]));
     },
   });
   await graph.release();

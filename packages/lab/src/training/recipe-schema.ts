@@ -146,6 +146,8 @@ const augmentation = z.strictObject({
   contrast: share,
   brightness: weight,
   cutout: share,
+  zoom: z.number().min(0).lt(1).optional(),
+  turnDegrees: weight.optional(),
 } satisfies Rules<Augmentation>);
 
 const attributeRules = {
@@ -155,6 +157,7 @@ const attributeRules = {
   config: AttributeClassifierConfig,
   training: z.strictObject(imageRules),
   augmentation,
+  mixup: weight.optional(),
 } satisfies Rules<AttributeRecipe>;
 
 const encoderRules = {
