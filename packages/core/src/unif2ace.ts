@@ -196,7 +196,12 @@ export class UniF2ace {
         chosen,
         start,
         randoms,
-        { steps, guidance, temperature: temperature * this.config.confidenceTemperature },
+        {
+          steps,
+          guidance,
+          temperature: temperature * this.config.confidenceTemperature,
+          codeGroups: this.#layout.codeGroups,
+        },
         signal,
       );
       images.push(...(await this.decode(codes)));

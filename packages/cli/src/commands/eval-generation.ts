@@ -28,6 +28,7 @@ const Options = z.object({
   judge: pathOption.optional(),
   out: pathOption,
   seed: seedOption,
+  split: z.enum(['test', 'validation'], { error: 'test or validation' }),
   steps,
   guidance,
   temperature,
@@ -42,6 +43,7 @@ export function addEvalGeneration(group: Command, env: Environment): void {
     .option('--judge <folder>', 'attribute classifier that the model was not trained with (default: the bundled one)')
     .option('--out <folder>', 'folder of the pictures', 'out/eval-generation')
     .option('--seed <n>', 'seed of prompts and faces', '1')
+    .option('--split <split>', 'identities to compare with: test, or validation to choose settings by', 'test')
     .option('--steps <number>', 'denoising steps', '12')
     .option('--guidance <number>', 'how strongly the words count; 0 ignores them', '3')
     .option('--temperature <number>', 'variety; 0 is the most probable face', '1');
@@ -54,7 +56,7 @@ async function evaluate(env: Environment, raw: Record<string, unknown>): Promise
   const judgeFolder = options.judge ? resolve(env.cwd, options.judge) : join(env.root, 'weights', 'judge');
   const loadedJudge = await loadAttributeClassifier(judgeFolder);
   const records = await readCelebA(await dataFolder(env, options.data));
-  const test = records.filter(({ split }) => split === 'test');
+  const compared = records.filter(({ split }) => split === options.split);
   const train = records.filter(({ split }) => split === 'train');
   if (train.length < options.faces)
     throw new CommandError(
@@ -72,7 +74,7 @@ async function evaluate(env: Environment, raw: Record<string, unknown>): Promise
     const result = await evaluateGeneration(
       open.face,
       judge,
-      { test, train },
+      { test: compared, train },
       {
         faces,
         seed,
@@ -97,6 +99,7 @@ async function evaluate(env: Environment, raw: Record<string, unknown>): Promise
         what: 'generation',
         model: modelDocument(open),
         judge: { name: judge.config.name, hash: judge.hash },
+        split: options.split,
         settings: { seed, steps: options.steps, guidance: options.guidance, temperature: options.temperature },
         seconds,
         scores: report,

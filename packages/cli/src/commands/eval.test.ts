@@ -144,6 +144,8 @@ it('generation: what cannot be measured is said in one line', async () => {
   expect(noJudge.stderr.split('\n')).toHaveLength(2);
   expect(noJudge.stderr).toContain('weights/none');
   expect((await evaluate('generation', '--faces', '1')).code).toBe(2);
+  const noSplit = await evaluate('generation', '--split', 'train');
+  expect([noSplit.code, noSplit.stderr]).toEqual([2, expect.stringContaining('test or validation')]);
 });
 
 it('tokenizer: both codebooks of a position are counted', async () => {

@@ -6,6 +6,7 @@ import {
   type MaskgitStep,
   philoxDraws,
   sampleMaskgit,
+  stayMasked,
   unknownToken,
 } from './sampler-maskgit.ts';
 
@@ -41,6 +42,21 @@ async function run(
 }
 
 const unknownIn = (row: Int32Array) => row.filter((token) => token === unknownToken).length;
+
+describe('which codes stay masked', () => {
+  const { POSITIVE_INFINITY: known } = Number;
+  test.each<[string, number[], number, number, number[]]>([
+    ['the least confident', [3, 1, 2, 4], 2, 1, [0, 1, 1, 0]],
+    ['one of a position waits', [9, 8, 1, 2], 2, 2, [0, 1, 1, 0]],
+    ['until every position had its turn', [9, 8, 1, 2], 1, 2, [0, 0, 1, 0]],
+    ['beside a known one any may settle', [known, 8, 1, 2], 2, 2, [0, 0, 1, 1]],
+    ['none', [1, 2], 0, 2, [0, 0]],
+    ['all', [1, 2], 2, 1, [1, 1]],
+    ['equal ones: as many as asked for', [5, 5, 5, 5], 2, 1, [0, 0, 1, 1]],
+  ])('%s', (_, confidences, count, groups, wanted) => {
+    expect([...stayMasked(Float64Array.from(confidences), count, groups)]).toEqual(wanted);
+  });
+});
 
 describe('maskgit mode', () => {
   test('follows the cosine schedule and ends complete', async () => {

@@ -22,6 +22,11 @@ export interface MaskgitOptions {
   temperature: number;
   schedule?: MaskSchedule;
   /**
+   * Codes of one position stand together; drawn in the same step they would not know of each other, so where there is a choice
+   * the less confident one waits. Default 1. Not in `showo` mode, whose models have one code a position.
+   */
+  codeGroups?: number;
+  /**
    * `showo` repeats the original with its quirks: compounding temperature, float32 token counts, known tokens re-masked
    * when none is left. `maskgit` (default): temperature·(1 − progress), Float64, known tokens stay.
    */
@@ -111,6 +116,36 @@ export function lowestConfidence(confidences: ArrayLike<number>, count: number):
 }
 
 /**
+ * 1 for the `count` tokens that stay masked: those of least confidence, but of the `codeGroups` codes of a position at most one
+ * is kept while others are left. With one code a position as `lowestConfidence` where no two are equal.
+ */
+export function stayMasked(confidences: Float64Array, count: number, codeGroups: number): Uint8Array {
+  const order = [...confidences.keys()].sort((a, b) => confidences[b]! - confidences[a]!);
+  const masked = new Uint8Array(confidences.length).fill(1);
+  const taken = new Set<number>();
+  let left = confidences.length - count;
+  const keep = (i: number) => {
+    masked[i] = 0;
+    left--;
+  };
+  for (const i of order) {
+    if (left === 0) break;
+    const position = Math.floor(i / codeGroups);
+    // known tokens are kept whatever stands beside them
+    if (confidences[i] === Number.POSITIVE_INFINITY) keep(i);
+    else if (!taken.has(position)) {
+      taken.add(position);
+      keep(i);
+    }
+  }
+  for (const i of order) {
+    if (left === 0) break;
+    if (masked[i]) keep(i);
+  }
+  return masked;
+}
+
+/**
  * Confidence sampling of MaskGIT and Show-o (paper §3.6): every step draws all unknown tokens, keeps the most
  * confident and masks the rest again. Yields after each step; the last step's `sampled` is the result.
  */
@@ -121,7 +156,7 @@ export async function* sampleMaskgit(
   draws: MaskgitDraws,
   options: MaskgitOptions,
 ): AsyncGenerator<MaskgitStep> {
-  const { steps, guidance, mode = 'maskgit', schedule = { method: 'cosine' } } = options;
+  const { steps, guidance, mode = 'maskgit', schedule = { method: 'cosine' }, codeGroups = 1 } = options;
   if (!Number.isInteger(steps) || steps < 1)
     throw new RangeError(`sampleMaskgit: steps: expected a whole number from 1 on, got ${steps}`);
   const showo = mode === 'showo';
@@ -178,7 +213,7 @@ export async function* sampleMaskgit(
       const confidences = Float64Array.from(selected, (p, i) => confidence(p, confidenceDraws[i]!, temperature));
       if (!showo)
         for (let i = 0; i < length; i++) if (row[i] !== unknownToken) confidences[i] = Number.POSITIVE_INFINITY;
-      const masked = lowestConfidence(confidences, count);
+      const masked = showo ? lowestConfidence(confidences, count) : stayMasked(confidences, count, codeGroups);
       result.sampled.push(sampled);
       result.tokens.push(sampled.map((token, i) => (masked[i] ? unknownToken : token)));
       result.probabilities.push(probabilities);
