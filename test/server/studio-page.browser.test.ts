@@ -1,22 +1,21 @@
-import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunningServer, ThreadedEngine } from '@unif2ace/studio/server';
 import axe from 'axe-core';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { hasChromium, launchChromium } from '../chromium.ts';
 import { serveEngine } from './support.ts';
 
 // The page as it is built, in Chromium, on the bundled model behind a real socket.
 
-const executablePath = process.env.UNIF2ACE_CHROMIUM ?? '/usr/bin/chromium';
 const root = new URL('../../', import.meta.url).pathname;
 const pictures = process.env.UNIF2ACE_SCREENSHOTS;
 
 /** Chromium is a package of the system: without it the page is not tested. */
-describe.skipIf(!existsSync(executablePath))('the studio page in Chromium', () => {
+describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
   let folder: string;
   let server: RunningServer;
   let browser: Browser;
@@ -34,7 +33,7 @@ describe.skipIf(!existsSync(executablePath))('the studio page in Chromium', () =
     const attributes = join(root, 'weights', 'attributes');
     const engine = await ThreadedEngine.open({ model: join(root, 'weights', 'pico'), attributes });
     server = await serveEngine(engine, { pageFolder: folder });
-    browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+    browser = await launchChromium();
   });
   afterAll(async () => {
     await browser?.close();

@@ -53,7 +53,7 @@ export * from './model/losses.ts';
 export * from './model/names.ts';
 export * from './model/source.ts';
 export * from './model/specs.ts';
-export type { Platform } from './platform/platform.ts';
+export type { LoadProgress, Platform } from './platform/platform.ts';
 export * from './prompt/masks.ts';
 export * from './prompt/packing.ts';
 export * from './prompt/sequences.ts';

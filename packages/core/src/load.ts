@@ -2,6 +2,7 @@ import type { Device, Runtime } from '@unif2ace/graph';
 import { platform } from '#platform';
 import type { Precision } from './engine/graph-cache.ts';
 import { type LoadedModel, type ModelSource, readModel } from './model/source.ts';
+import type { Loading, LoadProgress } from './platform/platform.ts';
 
 /** A bundled name ("pico"), the path or address of a model folder, files from elsewhere, or a model in memory. */
 export type ModelReference = string | URL | ModelSource | LoadedModel;
@@ -27,8 +28,10 @@ export interface LoadOptions {
   precision?: Precision;
   /** A runtime of yours in place of `device` and `threads`. It is not closed with the model. */
   runtime?: Runtime;
-  /** Told once which device was chosen and why. */
+  /** Told which device was chosen and why; in the browser again when the GPU is lost and WebAssembly goes on. */
   onDevice?: (device: string, reason: string) => void;
+  /** In the browser: told how much of model and engine has been downloaded, or was kept from the last time. */
+  onProgress?: (progress: LoadProgress) => void;
   signal?: AbortSignal;
 }
 
@@ -49,6 +52,7 @@ export async function open(reference: ModelReference, options: LoadOptions): Pro
     precision = 'fp32',
     runtime: given,
     onDevice,
+    onProgress,
     signal,
   } = options;
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 1024))
@@ -58,13 +62,18 @@ export async function open(reference: ModelReference, options: LoadOptions): Pro
   if (!['fp32', 'int8', 'int4'].includes(precision))
     throw new RangeError(`load: precision: expected fp32, int8 or int4, got ${precision}`);
   signal?.throwIfAborted();
-  const model = await resolve(reference);
+  const loading = platform.loading({ device, onProgress, onFallback: onDevice, signal });
+  const model = await resolve(reference, loading).catch((error) => {
+    // the reason, not the file whose reading it ended
+    signal?.throwIfAborted();
+    throw error;
+  });
   signal?.throwIfAborted();
   if (given) {
     onDevice?.(given.device, 'a runtime was given');
     return { model, runtime: given, ownsRuntime: false, precision };
   }
-  const opened = await platform.openRuntime(device, {
+  const opened = await loading.openRuntime({
     prepack: weights === 'prepacked',
     mapWeights: weights === 'mapped',
     ...(threads !== undefined && { intraOpThreads: threads }),
@@ -77,7 +86,7 @@ export async function open(reference: ModelReference, options: LoadOptions): Pro
   return { model, runtime: opened.runtime, ownsRuntime: true, precision };
 }
 
-async function resolve(reference: ModelReference): Promise<LoadedModel> {
-  if (typeof reference === 'string' || reference instanceof URL) return readModel(await platform.findModel(reference));
+async function resolve(reference: ModelReference, loading: Loading): Promise<LoadedModel> {
+  if (typeof reference === 'string' || reference instanceof URL) return readModel(await loading.findModel(reference));
   return 'read' in reference ? readModel(reference) : reference;
 }

@@ -1,5 +1,5 @@
 import { type OnnxModel, quantizeModel, type Runtime, type Session, type TensorValues } from '@unif2ace/graph';
-import type { ModelConfig } from '../model/config.ts';
+import type { RoutingMode } from '../backbone/experts/router.ts';
 import {
   denoiseModel,
   detokenizeModel,
@@ -12,19 +12,19 @@ import {
 } from '../model/graphs.ts';
 import type { LoadedModel } from '../model/source.ts';
 
+type Build = (model: LoadedModel, mode: RoutingMode, sizes: readonly number[]) => OnnxModel;
+
 /** Graphs by use; the sizes are rows, of `text` text tokens and rows. */
 const builders = {
-  tokenize: tokenizeModel,
-  detokenize: detokenizeModel,
-  feature: featureModel,
-  prompt: promptModel,
-  denoise: denoiseModel,
-  routing: routingModel,
-  imagePrefix: imagePrefixModel,
-  text: textModel,
-} as const;
-
-type Build = (config: ModelConfig, weights: LoadedModel['weights'], ...sizes: number[]) => OnnxModel;
+  tokenize: ({ config, weights }, _, [rows]) => tokenizeModel(config, weights, rows!),
+  detokenize: ({ config, weights }, _, [rows]) => detokenizeModel(config, weights, rows!),
+  feature: ({ config, weights }, _, [rows]) => featureModel(config, weights, rows!),
+  prompt: ({ config, weights }, mode, [rows]) => promptModel(config, weights, rows!, mode),
+  denoise: ({ config, weights }, mode, [rows]) => denoiseModel(config, weights, rows!, mode),
+  routing: ({ config, weights }, mode) => routingModel(config, weights, mode),
+  imagePrefix: ({ config, weights }, mode) => imagePrefixModel(config, weights, mode),
+  text: ({ config, weights }, mode, [tokens, rows]) => textModel(config, weights, tokens!, rows!, mode),
+} as const satisfies Record<string, Build>;
 
 /** How exact the matrices of the backbone are; pictures and encoders stay float32. */
 export type Precision = 'fp32' | 'int8' | 'int4';
@@ -47,11 +47,13 @@ export class GraphCache {
   }
 
   get(kind: keyof typeof builders, ...sizes: number[]): Promise<Session> {
-    const key = `${kind}:${sizes.join()}`;
+    // a device that was lost takes its way of choosing experts with it
+    const mode = this.#runtime.denseExperts ? 'dense' : 'sparse';
+    const key = `${kind}:${mode}:${sizes.join()}`;
     const known = this.#sessions.get(key);
     if (known) return known;
     const build: Build = builders[kind];
-    const model = build(this.#model.config, this.#model.weights, ...sizes);
+    const model = build(this.#model, mode, sizes);
     const session = this.#runtime.createSession(pictures.includes(kind) ? model : this.#reduced(model));
     this.#sessions.set(key, session);
     return session;

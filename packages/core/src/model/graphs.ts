@@ -12,6 +12,7 @@ import {
   transpose,
   where,
 } from '@unif2ace/graph';
+import type { RoutingMode } from '../backbone/experts/router.ts';
 import { type KeyValue, phiEmbed, phiHead, phiLogits } from '../backbone/phi.ts';
 import { unifiedBackbone } from '../backbone/unified.ts';
 import { codeLogits } from '../diffusion/d3diff-graph.ts';
@@ -25,6 +26,8 @@ import { modelScopes } from './names.ts';
 // B batch, N image positions, G codes of a position, P kept positions, H heads, d head width, V codes of a group
 
 type Weights = ReadonlyMap<string, Float32Array>;
+
+// `mode`: how experts are chosen; both give the same
 
 function model(name: string, outputs: Record<string, Tensor>, weights: Weights): OnnxModel {
   return buildModel(outputs, { name, parameters: weights });
@@ -78,12 +81,18 @@ function cacheInputs(config: ModelConfig, batch: number, positions: number): Key
 }
 
 /** Text prefix of generation: ids [B, P], mask [B, 1, P, P] → keys and values, the same for every denoising step. */
-export function promptModel(config: ModelConfig, weights: Weights, batch: number): OnnxModel {
+export function promptModel(
+  config: ModelConfig,
+  weights: Weights,
+  batch: number,
+  mode: RoutingMode = 'sparse',
+): OnnxModel {
   const length = config.promptTokens + 1;
   const scope = modelScopes(new ParamScope()).backbone;
   const ids = input('ids', [batch, length], 'int32');
   const { present } = unifiedBackbone(scope, config.backbone, phiEmbed(scope, config.backbone.phi, ids), {
     task: 't2i',
+    mode,
     mask: input('mask', [batch, 1, length, length]),
     span: null,
     features: {},
@@ -92,7 +101,7 @@ export function promptModel(config: ModelConfig, weights: Weights, batch: number
 }
 
 /** What a denoising step computes up to the head. */
-function denoised(config: ModelConfig, batch: number) {
+function denoised(config: ModelConfig, batch: number, mode: RoutingMode = 'sparse') {
   const tokens = imageTokens(config);
   const kept = config.promptTokens + 1;
   const length = tokens + 2;
@@ -101,6 +110,7 @@ function denoised(config: ModelConfig, batch: number) {
   const span = { start: 1, length: tokens };
   const outputs = unifiedBackbone(scope, config.backbone, embedImage(scope, config, ids, span, 'others'), {
     task: 't2i',
+    mode,
     mask: input('mask', [batch, 1, 1, kept + length]),
     positions_L: input('positions', [length], 'int32'),
     past: cacheInputs(config, batch, kept),
@@ -114,8 +124,13 @@ function denoised(config: ModelConfig, batch: number) {
  * One denoising step on kept text: ids [B, N + 2] (soi, codes or masks, eoi), others [B, N·(G−1)], positions [N + 2], mask
  * [B, 1, 1, P + N + 2] (all image rows see the same), ratio [B] → logits [B, N·G, V] over image codes.
  */
-export function denoiseModel(config: ModelConfig, weights: Weights, batch: number): OnnxModel {
-  const { scope, tokens, hidden_BLD } = denoised(config, batch);
+export function denoiseModel(
+  config: ModelConfig,
+  weights: Weights,
+  batch: number,
+  mode: RoutingMode = 'sparse',
+): OnnxModel {
+  const { scope, tokens, hidden_BLD } = denoised(config, batch, mode);
   const layout = layoutOf(config);
   const { weight_VD: weight_AD, bias_V: bias_A } = phiHead(scope, config.backbone.phi);
   const rows = reshape(slice(hidden_BLD, 1, 1, tokens + 1), [batch * tokens, config.backbone.phi.hiddenSize]);
@@ -129,8 +144,8 @@ export function denoiseModel(config: ModelConfig, weights: Weights, batch: numbe
  * Gate weights of the experts in a denoising step of one image, 0 where one did not fire: `token0`, … [E, N] and
  * `sequence0`, … [E], by layer. Inputs as `denoiseModel` with B = 1. @throws RangeError for a model without experts.
  */
-export function routingModel(config: ModelConfig, weights: Weights): OnnxModel {
-  const { tokens, routings } = denoised(config, 1);
+export function routingModel(config: ModelConfig, weights: Weights, mode: RoutingMode = 'sparse'): OnnxModel {
+  const { tokens, routings } = denoised(config, 1, mode);
   if (routings.length === 0) throw new RangeError('routing: expected a model with experts, got one without');
   const outputs = routings.map(({ level, layer, scores, routing }): [string, Tensor] => {
     const [rows, experts] = [scores.dim(0), scores.dim(1)];
@@ -143,7 +158,7 @@ export function routingModel(config: ModelConfig, weights: Weights): OnnxModel {
 }
 
 /** Image prefix of understanding: ids [1, N + 3], others [1, N·(G−1)], face, clip → keys and values, the same for every question. */
-export function imagePrefixModel(config: ModelConfig, weights: Weights): OnnxModel {
+export function imagePrefixModel(config: ModelConfig, weights: Weights, mode: RoutingMode = 'sparse'): OnnxModel {
   const tokens = imageTokens(config);
   const { face, clip } = config.backbone.features;
   const scope = modelScopes(new ParamScope()).backbone;
@@ -151,6 +166,7 @@ export function imagePrefixModel(config: ModelConfig, weights: Weights): OnnxMod
   const span = { start: 2, length: tokens };
   const { present } = unifiedBackbone(scope, config.backbone, embedImage(scope, config, ids, span, 'others'), {
     task: 'mmu',
+    mode,
     // the prefix is fully bidirectional
     mask: null,
     span,
@@ -166,12 +182,19 @@ export function imagePrefixModel(config: ModelConfig, weights: Weights): OnnxMod
  * `count` text tokens of `rows` answers on kept keys and values: ids [R, count], positions [R, count], mask
  * [R, 1, count, capacity + count] → logits [R, count, A] over the whole vocabulary and the new keys and values.
  */
-export function textModel(config: ModelConfig, weights: Weights, count: number, rows: number): OnnxModel {
+export function textModel(
+  config: ModelConfig,
+  weights: Weights,
+  count: number,
+  rows: number,
+  mode: RoutingMode = 'sparse',
+): OnnxModel {
   const capacity = imageTokens(config) + 3 + config.answerTokens;
   const scope = modelScopes(new ParamScope()).backbone;
   const ids = input('ids', [rows, count], 'int32');
   const { hidden_BLD, present } = unifiedBackbone(scope, config.backbone, phiEmbed(scope, config.backbone.phi, ids), {
     task: 'mmu',
+    mode,
     mask: input('mask', [rows, 1, count, capacity + count]),
     positions_L: input('positions', [rows, count], 'int32'),
     past: cacheInputs(config, rows, capacity),

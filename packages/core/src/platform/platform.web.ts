@@ -1,24 +1,48 @@
-import { DeviceError } from '@unif2ace/graph';
-import { ModelError } from '../model/source.ts';
-import type { Platform } from './platform.ts';
+import type { Device } from '@unif2ace/graph';
+import { engineFile, openRuntime, usableDevice } from '@unif2ace/graph/web';
+import { type ModelSource, modelFiles } from '../model/source.ts';
+import { Downloads } from './downloads.web.ts';
+import type { Loading, LoadWatch, Platform } from './platform.ts';
 
-/** The files below an address; it need not end in a slash. */
-export const platform: Platform = {
-  findModel: async (model) => {
-    const base = new URL(
-      String(model).replace(/\/?$/, '/'),
-      (globalThis as { location?: { href: string } }).location?.href,
-    );
-    return {
-      name: base.href,
-      read: async (file) => {
-        const response = await fetch(new URL(file, base));
-        if (!response.ok) throw new ModelError(`HTTP status ${response.status}`);
-        return new Uint8Array(await response.arrayBuffer());
-      },
-    };
-  },
-  openRuntime: async () => {
-    throw new DeviceError('device: expected a runtime of the browser, got none; try UniF2ace.load(model, { runtime })');
-  },
-};
+/** The files of a model below an address, which need not end in a slash, and the engine's. */
+class WebLoading implements Loading {
+  readonly #device: Device | 'auto';
+  readonly #onFallback: LoadWatch['onFallback'];
+  readonly #downloads: Downloads;
+
+  constructor({ device, onFallback, onProgress, signal }: LoadWatch) {
+    this.#device = device;
+    this.#onFallback = onFallback;
+    this.#downloads = new Downloads(onProgress, signal);
+  }
+
+  async findModel(model: string | URL): Promise<ModelSource> {
+    const base = baseOf(model);
+    await this.#downloads.plan(await this.#files(base));
+    return { name: base.href, read: (file) => this.#downloads.get(new URL(file, base)) };
+  }
+
+  async predict(model: string | URL) {
+    await this.#downloads.plan(await this.#files(baseOf(model)));
+    return this.#downloads.prediction;
+  }
+
+  async #files(base: URL): Promise<URL[]> {
+    const engine = engineFile(await usableDevice(this.#device));
+    return [...Object.values(modelFiles).map((file) => new URL(file, base)), engine];
+  }
+
+  openRuntime: Loading['openRuntime'] = (options) =>
+    openRuntime(this.#device, {
+      ...options,
+      fetchFile: (file) => this.#downloads.get(file),
+      onFallback: this.#onFallback,
+    });
+}
+
+function baseOf(model: string | URL): URL {
+  const { location } = globalThis as { location?: { href: string } };
+  return new URL(String(model).replace(/\/?$/, '/'), location?.href);
+}
+
+export const platform: Platform = { loading: (watch) => new WebLoading(watch) };

@@ -49,7 +49,8 @@ export async function chooseDevice(
   return { device: 'cpu', reason: why };
 }
 
-function firstLine(error: unknown): string {
+/** First line of an error, without places in the source of the engine. */
+export function firstLine(error: unknown): string {
   const text = (error instanceof Error ? error.message : String(error))
     .split('\n')[0]!
     // places in the engine's source help nobody

@@ -55,6 +55,8 @@ export interface Runtime {
   loadSession(file: Uint8Array | string, options?: SessionOptions): Promise<Session>;
   /** Keys and values that stay where the sessions of this runtime run; without it they travel with every run. */
   readonly states?: States;
+  /** Whether graphs should run every expert on every token, since the device lacks what choosing among them takes. */
+  readonly denseExperts?: boolean;
   close(): Promise<void>;
 }
 

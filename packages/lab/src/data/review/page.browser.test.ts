@@ -1,24 +1,22 @@
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import axe from 'axe-core';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { hasChromium, launchChromium } from '../../../../../test/chromium.ts';
 import { logName } from './ratings-log.ts';
 import { type ReviewServer, reviewServer } from './review-server.ts';
 import { exampleRecords, hostile, temporaryFolder } from './test/review-fixture.ts';
 
-const executablePath = process.env.UNIF2ACE_CHROMIUM ?? '/usr/bin/chromium';
-
 /** Chromium is a package of the system: without it the page is tested by its parts alone. */
-describe.skipIf(!existsSync(executablePath))('the page for raters in Chromium', () => {
+describe.skipIf(!hasChromium)('the page for raters in Chromium', () => {
   let browser: Browser;
   let page: Page;
   let place: Awaited<ReturnType<typeof temporaryFolder>>;
   let server: ReviewServer;
   const faults: string[] = [];
   beforeAll(async () => {
-    browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+    browser = await launchChromium();
   });
   afterAll(() => browser.close());
   beforeEach(async () => {

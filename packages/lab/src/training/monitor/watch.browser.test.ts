@@ -1,17 +1,16 @@
-import { existsSync } from 'node:fs';
 import { appendFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodePng, pixelImage } from '@unif2ace/core';
 import axe from 'axe-core';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { hasChromium, launchChromium } from '../../../../../test/chromium.ts';
 import type { TrainEvent } from '../events.ts';
 import { RunHistory } from './run-history.ts';
 import { type WatchServer, watchServer } from './watch-server.ts';
 
-const executablePath = process.env.UNIF2ACE_CHROMIUM ?? '/usr/bin/chromium';
 const hostile = '<img src=x onerror="document.title=1"> & co';
 let folder: string;
 let server: WatchServer;
@@ -149,12 +148,12 @@ describe('the server', () => {
   });
 });
 
-describe.skipIf(!existsSync(executablePath))('the page in Chromium', () => {
+describe.skipIf(!hasChromium)('the page in Chromium', () => {
   let browser: Browser;
   let page: Page;
   const faults: string[] = [];
   beforeAll(async () => {
-    browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+    browser = await launchChromium();
   });
   afterAll(() => browser.close());
   beforeEach(async () => {

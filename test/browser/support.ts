@@ -1,0 +1,59 @@
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join, normalize } from 'node:path';
+import { build, defaultClientConditions } from 'vite';
+
+export const root = new URL('../../', import.meta.url).pathname;
+
+const types: Record<string, string> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.json': 'application/json',
+  '.wasm': 'application/wasm',
+};
+
+/** Builds a page from the sources of the packages. */
+export async function buildPage(source: string, folder: string): Promise<void> {
+  await build({
+    configFile: false,
+    root: source,
+    logLevel: 'warn',
+    resolve: { conditions: ['source', ...defaultClientConditions] },
+    build: { outDir: folder, emptyOutDir: true, target: 'es2023', modulePreload: false },
+  });
+}
+
+export interface StaticServer {
+  readonly url: string;
+  close(): void;
+}
+
+/** Serves a folder, and the bundled weights below /weights, on a free port. `isolated`: with the headers that threads need. */
+export async function serveFolder(folder: string, { isolated = false } = {}): Promise<StaticServer> {
+  const server = createServer(async ({ url, method }, response) => {
+    const path = normalize(new URL(url!, 'http://page').pathname);
+    const file = path.startsWith('/weights/')
+      ? join(root, path)
+      : join(folder, path.endsWith('/') ? `${path}index.html` : path);
+    const bytes = await readFile(file).catch(() => null);
+    response.writeHead(bytes ? 200 : 404, {
+      'content-type': types[extname(file)] ?? 'application/octet-stream',
+      'content-length': bytes?.length ?? 0,
+      ...(isolated && {
+        'cross-origin-opener-policy': 'same-origin',
+        'cross-origin-embedder-policy': 'require-corp',
+      }),
+    });
+    response.end(method === 'HEAD' ? undefined : (bytes ?? undefined));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
