@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Device } from '@unif2ace/graph';
 import { startServer, ThreadedEngine } from '@unif2ace/studio/server';
 import type { Command } from 'commander';
 import { pino } from 'pino';
@@ -17,6 +18,8 @@ const Options = z.object({
   port: numberFrom(0, 65_535),
   apiKey: z.string().min(1, { error: 'a key that is not empty' }).optional(),
   queue: numberFrom(1, 10_000),
+  concurrency: numberFrom(1, 64),
+  threads: numberFrom(1, 64).optional(),
   rateLimit: numberFrom(0, 1_000_000).optional(),
   drainSeconds: numberFrom(0, 3600),
   logPrompts: z.boolean().default(false),
@@ -31,6 +34,8 @@ export function addServe(program: Command, env: Environment, version: string): v
     .option('--port <number>', '0 takes a free one', '7860')
     .option('--api-key <key>', `clients must send it; better set as ${keyVariable}, which other users cannot see`)
     .option('--queue <number>', 'requests that may wait', '256')
+    .option('--concurrency <number>', 'requests under way at the same time', '8')
+    .option('--threads <number>', 'threads with a model each (default: 2 on a CPU of several cores, else 1)')
     .option('--rate-limit <number>', 'posts of one address a minute, 0 for any (default: 0 on loopback, else 120)')
     .option('--drain-seconds <number>', 'time for a shutdown to finish what was accepted', '30')
     .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
@@ -44,9 +49,17 @@ async function serve(env: Environment, raw: Record<string, unknown>, version: st
   const apiKey = options.apiKey ?? (process.env[keyVariable] || null);
   const log = pino({ level: options.logLevel }, { write: (line: string) => env.stderr.write(line) });
   const attributes = join(env.root, 'weights', 'attributes');
+  const tell = (device: Device, reason: string) => {
+    if (options.device === 'auto' && !json) env.stdout.write(`device: ${device} (${reason})\n`);
+    log.info({ device, reason }, 'device');
+  };
   const engine = await ThreadedEngine.open({
     model: await resolveModel(env, options.model),
     attributes: existsSync(attributes) ? attributes : null,
+    device: options.device,
+    concurrency: options.concurrency,
+    ...(options.threads !== undefined && { threads: options.threads }),
+    onDevice: tell,
   });
   const server = await startServer({
     engine,
@@ -63,8 +76,8 @@ async function serve(env: Environment, raw: Record<string, unknown>, version: st
     await engine.close();
     throw error;
   });
-  const { name, hash } = engine.info;
-  if (json) env.stdout.write(`${JSON.stringify({ url: server.url, model: { name, hash } })}\n`);
+  const { name, hash, device } = engine.info;
+  if (json) env.stdout.write(`${JSON.stringify({ url: server.url, model: { name, hash }, device })}\n`);
   else {
     const shown = server.hasPage ? 'page and API' : 'API (the page is not built)';
     env.stdout.write(`${shown} of ${name}: ${server.url}\n`);

@@ -12,6 +12,26 @@ export function installedDevices(): Device[] {
   return devices.filter((device) => bundled.includes(device));
 }
 
+/** Runs a small graph. */
+async function tryOut(runtime: Runtime): Promise<void> {
+  const x = input('x', [1]);
+  const session = await runtime.createSession(buildModel({ y: add(x, x) }));
+  await session.run({ x: float32(Float32Array.of(1), [1]) });
+  await session.release();
+}
+
+/** The wanted device, or what `auto` comes to here, and why. @throws DeviceError naming what can be had. */
+export function findDevice(wanted: Device | 'auto' = 'auto'): Promise<DeviceChoice> {
+  return chooseDevice(wanted, installedDevices(), async (device) => {
+    const runtime = workerRuntime({ device });
+    try {
+      await tryOut(runtime);
+    } finally {
+      await runtime.close();
+    }
+  });
+}
+
 /**
  * A runtime in a worker thread on the wanted device, and why that device.
  * @throws DeviceError naming what can be had.
@@ -24,10 +44,7 @@ export async function openRuntime(
   const probe = async (device: Device) => {
     const candidate = workerRuntime({ ...options, device });
     try {
-      const x = input('x', [1]);
-      const session = await candidate.createSession(buildModel({ y: add(x, x) }));
-      await session.run({ x: float32(Float32Array.of(1), [1]) });
-      await session.release();
+      await tryOut(candidate);
       runtime = candidate;
     } catch (error) {
       await candidate.close();

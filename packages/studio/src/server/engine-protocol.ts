@@ -1,3 +1,4 @@
+import type { Device } from '@unif2ace/graph';
 import type { Engine, EngineStep, RefusalCode } from './engine.ts';
 
 /** Calls of an engine that go to its thread. */
@@ -6,8 +7,15 @@ export type CallKind = 'generate' | 'edit' | 'ask' | 'faces' | 'routing';
 type RequestOf<K extends CallKind> = Parameters<Engine[K]>[0];
 export type ResultOf<K extends CallKind> = Awaited<ReturnType<Engine[K]>>;
 
+export interface EngineCall<K extends CallKind> {
+  kind: K;
+  request: RequestOf<K>;
+  /** No other is under way anywhere: it may have all cores. */
+  alone: boolean;
+}
+
 export type ToThread =
-  | { [K in CallKind]: { kind: K; id: number; request: RequestOf<K> } }[CallKind]
+  | { [K in CallKind]: EngineCall<K> & { id: number } }[CallKind]
   | { kind: 'abort'; id: number }
   | { kind: 'close' };
 
@@ -24,4 +32,11 @@ export interface EngineFolders {
   model: string;
   /** Folder of the attribute classifier; null: no attributes are told. */
   attributes: string | null;
+}
+
+/** What a thread is started with. */
+export interface EngineSetup extends EngineFolders {
+  device: Device;
+  /** Cores of a call that is not alone; null: all. */
+  coresEach: number | null;
 }

@@ -1,7 +1,8 @@
-import type { Worker } from 'node:worker_threads';
+import { availableParallelism } from 'node:os';
 import type { ExpertRouting, LoadedModel } from '@unif2ace/core';
 import { loadAttributeClassifier, loadModel } from '@unif2ace/core/node';
-import { startWorker } from '@unif2ace/graph/node';
+import type { Device } from '@unif2ace/graph';
+import { findDevice } from '@unif2ace/graph/node';
 import type {
   Answer,
   AskRequest,
@@ -15,66 +16,75 @@ import type {
   StepWatch,
   TextWatch,
 } from './engine.ts';
-import { EngineRefusal } from './engine.ts';
-import type { CallKind, EngineFolders, FromThread, ResultOf, ToThread } from './engine-protocol.ts';
+import type { CallKind, EngineCall, EngineFolders, ResultOf } from './engine-protocol.ts';
+import { type CallWatch, EngineThread } from './engine-thread.ts';
 import { engineInfo } from './local-engine.ts';
 
-interface Call {
-  signal: AbortSignal;
-  onStep?: StepWatch['onStep'];
-  onText?: TextWatch['onText'];
-  resolve(result: ResultOf<CallKind>): void;
-  reject(error: unknown): void;
+export interface ThreadedEngineOptions extends EngineFolders {
+  /** Default `auto`, as `UniF2ace.load` has it. */
+  device?: Device | 'auto';
+  /** Told once which device was chosen and why. */
+  onDevice?: (device: Device, reason: string) => void;
+  /** Calls under way at the same time. Default 8. More: more throughput up to 4 a thread, each a little slower. */
+  concurrency?: number;
+  /**
+   * Threads with a model each. Default: 2 on a CPU of two cores or more, else 1. Calls that overlap are spread over them, and each
+   * uses its share of the cores, so that none waits for another; a call that is alone has all cores. Memory grows with each.
+   */
+  threads?: number;
 }
 
-/** An engine in a thread of its own. */
+export const defaultConcurrency = 8;
+
+/** Models in threads of their own. */
 export class ThreadedEngine implements Engine {
   readonly info: EngineInfo;
-  readonly concurrency = 1;
+  readonly concurrency: number;
   readonly #tokenizer: LoadedModel['tokenizer'];
-  readonly #worker: Worker;
-  readonly #ended: Promise<void>;
-  readonly #calls = new Map<number, Call>();
-  #nextId = 0;
-  #failure: Error | undefined;
-  /** Resolves with the failure when the thread dies; never when it is closed. */
+  readonly #threads: readonly EngineThread[];
+  /** Resolves with the failure when a thread dies; never when the engine is closed. */
   readonly failed: Promise<Error>;
-  #tellFailed: (error: Error) => void = () => {};
 
   /**
-   * Loads the model folder and waits until its thread is ready.
-   * @throws ModelError, SafetensorsError for a folder that cannot be used.
+   * Loads the model folder and waits until its threads are ready.
+   * @throws ModelError, SafetensorsError for a folder that cannot be used, DeviceError naming what can be had.
    */
-  static async open(folders: EngineFolders): Promise<ThreadedEngine> {
+  static async open(options: ThreadedEngineOptions): Promise<ThreadedEngine> {
+    const { model: folder, attributes, concurrency = defaultConcurrency } = options;
     // the folder is checked here, where its errors keep their kind
-    const model = await loadModel(folders.model);
-    const classifier = folders.attributes === null ? null : await loadAttributeClassifier(folders.attributes);
-    const worker = startWorker('engine-worker', import.meta.url, folders);
-    const device = await new Promise<string>((resolve, reject) => {
-      worker.once('message', (message: FromThread) => {
-        if (message.kind === 'ready') resolve(message.device);
-      });
-      worker.once('error', reject);
-      worker.once('exit', (code) => reject(new Error(`engine: the thread ended at its start with code ${code}`)));
-    });
-    return new ThreadedEngine(worker, engineInfo(model, classifier, device), model.tokenizer);
+    const model = await loadModel(folder);
+    const classifier = attributes === null ? null : await loadAttributeClassifier(attributes);
+    const { device, reason } = await findDevice(options.device);
+    options.onDevice?.(device, reason);
+    const cores = availableParallelism();
+    const { threads: count = device === 'cpu' ? Math.min(2, cores) : 1 } = options;
+    const coresEach = count > 1 ? Math.max(1, Math.floor(cores / count)) : null;
+    const setup = { model: folder, attributes, device, coresEach };
+    const starting = await Promise.allSettled(Array.from({ length: count }, () => EngineThread.start(setup)));
+    const threads = starting.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const failed = starting.find((one) => one.status === 'rejected');
+    if (failed) {
+      await Promise.all(threads.map((thread) => thread.close()));
+      throw failed.reason;
+    }
+    return new ThreadedEngine(threads, engineInfo(model, classifier, threads[0]!.device), concurrency, model.tokenizer);
   }
 
-  private constructor(worker: Worker, info: EngineInfo, tokenizer: LoadedModel['tokenizer']) {
+  private constructor(
+    threads: readonly EngineThread[],
+    info: EngineInfo,
+    concurrency: number,
+    tokenizer: LoadedModel['tokenizer'],
+  ) {
+    this.#threads = threads;
     this.info = info;
-    this.#worker = worker;
+    this.concurrency = concurrency;
     this.#tokenizer = tokenizer;
-    this.failed = new Promise((resolve) => {
-      this.#tellFailed = resolve;
-    });
-    this.#ended = new Promise((resolve) => worker.once('exit', () => resolve()));
-    worker.on('message', (message: FromThread) => this.#take(message));
-    worker.on('error', (error) => this.#fail(new Error(`engine: the thread died: ${error.message}`)));
-    worker.on('exit', (code) => this.#fail(new Error(`engine: the thread ended with code ${code}`)));
+    this.failed = Promise.race(threads.map(({ failed }) => failed));
   }
 
   get failure(): Error | undefined {
-    return this.#failure;
+    return this.#threads.find(({ failure }) => failure)?.failure;
   }
 
   countTokens(text: string): number {
@@ -82,66 +92,33 @@ export class ThreadedEngine implements Engine {
   }
 
   generate(request: SamplingRequest, watch: StepWatch): Promise<Uint8Array[]> {
-    return this.#call({ kind: 'generate', id: this.#nextId++, request }, watch) as Promise<Uint8Array[]>;
+    return this.#call('generate', request, watch);
   }
 
   edit(request: EditRequest, watch: StepWatch): Promise<Uint8Array[]> {
-    return this.#call({ kind: 'edit', id: this.#nextId++, request }, watch) as Promise<Uint8Array[]>;
+    return this.#call('edit', request, watch);
   }
 
   ask(request: AskRequest, watch: TextWatch): Promise<Answer> {
-    return this.#call({ kind: 'ask', id: this.#nextId++, request }, watch) as Promise<Answer>;
+    return this.#call('ask', request, watch);
   }
 
   faces(request: FacesRequest, watch: { signal: AbortSignal }): Promise<FacesFound> {
-    return this.#call({ kind: 'faces', id: this.#nextId++, request }, watch) as Promise<FacesFound>;
+    return this.#call('faces', request, watch);
   }
 
   routing(request: RoutingRequest, watch: { signal: AbortSignal }): Promise<ExpertRouting[]> {
-    return this.#call({ kind: 'routing', id: this.#nextId++, request }, watch) as Promise<ExpertRouting[]>;
+    return this.#call('routing', request, watch);
   }
 
-  #call(
-    message: Exclude<ToThread, { kind: 'abort' | 'close' }>,
-    watch: Pick<Call, 'signal'> & Partial<StepWatch & TextWatch>,
-  ): Promise<ResultOf<CallKind>> {
-    const { signal, onStep, onText } = watch;
-    if (this.#failure) return Promise.reject(this.#failure);
-    if (signal.aborted) return Promise.reject(signal.reason);
-    const { id } = message;
-    const abort = () => this.#worker.postMessage({ kind: 'abort', id } satisfies ToThread);
-    return new Promise<ResultOf<CallKind>>((resolve, reject) => {
-      this.#calls.set(id, { signal, resolve, reject, ...(onStep && { onStep }), ...(onText && { onText }) });
-      signal.addEventListener('abort', abort, { once: true });
-      this.#worker.postMessage(message);
-    }).finally(() => {
-      this.#calls.delete(id);
-      signal.removeEventListener('abort', abort);
-    });
-  }
-
-  #take(message: FromThread): void {
-    if (message.kind === 'ready') return;
-    const call = this.#calls.get(message.id);
-    if (!call) return;
-    if (message.kind === 'done') call.resolve(message.result);
-    else if (message.kind === 'refused') call.reject(new EngineRefusal(message.code, message.message));
-    else if (message.kind === 'aborted') call.reject(call.signal.reason);
-    else if (message.kind === 'failed') call.reject(new Error(message.message));
-    else if (call.signal.aborted) return;
-    else if (message.kind === 'step') call.onStep?.(message.step);
-    else call.onText?.(message.piece);
-  }
-
-  #fail(error: Error): void {
-    if (!this.#failure) this.#tellFailed(error);
-    this.#failure ??= error;
-    for (const call of [...this.#calls.values()]) call.reject(this.#failure);
+  /** In the thread with the fewest calls. */
+  #call<K extends CallKind>(kind: K, request: EngineCall<K>['request'], watch: CallWatch): Promise<ResultOf<K>> {
+    const alone = this.#threads.every(({ load }) => load === 0);
+    const thread = this.#threads.reduce((best, other) => (other.load < best.load ? other : best));
+    return thread.call<K>({ kind, request, alone }, watch);
   }
 
   async close(): Promise<void> {
-    this.#failure ??= new Error('engine: closed');
-    this.#worker.postMessage({ kind: 'close' } satisfies ToThread);
-    await this.#ended;
+    await Promise.all(this.#threads.map((thread) => thread.close()));
   }
 }
