@@ -64,7 +64,7 @@ test('under load every client gets an answer or an error, new ones are sent away
     return { status: response.status, retry: response.headers.get('retry-after'), text: await response.text() };
   };
   const draw = (stream: boolean) =>
-    post('v1/images/generations', { prompt: 'secret words', n: 4, size: '512x512', steps: 4, stream });
+    post('v1/images/generations', { prompt: 'secret words', n: 3, size: '512x512', steps: 2, stream });
   const image = dataUrl(testPng());
   const content = [
     { type: 'text', text: 'Is it?' },
@@ -95,7 +95,7 @@ test('under load every client gets an answer or an error, new ones are sent away
 test('a shutdown that takes too long ends with an error for those who wait', async () => {
   const { url, child, exited } = await serve('--drain-seconds', '0');
   const draw = async (stream: boolean) => {
-    const body = JSON.stringify({ prompt: 'x', n: 16, size: '1024x1024', steps: 4, stream });
+    const body = JSON.stringify({ prompt: 'x', n: 16, size: '1024x1024', steps: 2, stream });
     const headers = { 'Content-Type': 'application/json' };
     const response = await fetch(`${url}v1/images/generations`, { method: 'POST', headers, body });
     return { status: response.status, text: await response.text() };
