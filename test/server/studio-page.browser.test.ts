@@ -1,53 +1,33 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type RunningServer, ThreadedEngine } from '@unif2ace/studio/server';
-import axe from 'axe-core';
+import type { RunningServer } from '@unif2ace/studio/server';
 import type { Browser, Page } from 'playwright-core';
-import { build } from 'vite';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { hasChromium, launchChromium } from '../chromium.ts';
+import { builtPage, bytesOf, drop, faultsOf, makeFaces, picoEngine, seriousFaults, shoot } from './studio-page.ts';
 import { serveEngine } from './support.ts';
 
 // The page as it is built, in Chromium, on the bundled model behind a real socket.
 
-const root = new URL('../../', import.meta.url).pathname;
-const pictures = process.env.UNIF2ACE_SCREENSHOTS;
-
-/** Chromium is a package of the system: without it the page is not tested. */
 describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
-  let folder: string;
+  let built: Awaited<ReturnType<typeof builtPage>>;
   let server: RunningServer;
   let browser: Browser;
   let page: Page;
-  const faults: string[] = [];
+  let faults: string[];
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'unif2ace-page-'));
-    const studio = join(root, 'packages', 'studio');
-    await build({
-      configFile: join(studio, 'vite.config.ts'),
-      root: join(studio, 'src', 'page'),
-      logLevel: 'warn',
-      build: { outDir: folder },
-    });
-    const attributes = join(root, 'weights', 'attributes');
-    const engine = await ThreadedEngine.open({ model: join(root, 'weights', 'pico'), attributes });
-    server = await serveEngine(engine, { pageFolder: folder });
+    built = await builtPage();
+    server = await serveEngine(await picoEngine(), { pageFolder: built.folder });
     browser = await launchChromium();
   });
   afterAll(async () => {
     await browser?.close();
     await server?.close();
-    await rm(folder, { recursive: true, force: true });
+    await built?.remove();
   });
   beforeEach(async () => {
-    faults.length = 0;
     page = await browser.newPage();
-    page.on('pageerror', (error) => faults.push(error.message));
-    page.on('request', (request) => {
-      const { protocol, origin } = new URL(request.url());
-      if (protocol.startsWith('http') && origin !== new URL(server.url).origin) faults.push(request.url());
-    });
+    faults = faultsOf(page, server.url);
     await page.goto(server.url);
     await page.getByLabel('Describe a face').waitFor();
   });
@@ -57,29 +37,11 @@ describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
   });
 
   const finished = () => page.locator('.prints img').first();
-  const makeFaces = async (prompt = 'a smiling woman with blond hair') => {
-    await page.getByLabel('Describe a face').fill(prompt);
-    await page.keyboard.press('Control+Enter');
-    await finished().waitFor();
-  };
-  const seriousFaults = async () => {
-    await page.evaluate(axe.source);
-    const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run());
-    const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-    return serious.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
-  };
-  const shoot = async (name: string) => {
-    if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`) });
-  };
-  const download = async () => {
-    const [file] = await Promise.all([
-      page.waitForEvent('download'),
-      page.getByRole('button', { name: 'Download picture 1' }).click(),
-    ]);
-    const path = join(folder, 'generated.png');
-    await file.saveAs(path);
-    return path;
-  };
+  const field = (name: string) =>
+    page.getByRole('textbox', { name, exact: true }).or(page.getByRole('slider', { name, exact: true }));
+  const fieldOf = (name: string) => field(name).inputValue();
+  const set = (name: string, value: string) => field(name).fill(value);
+  const choose = (radio: string) => page.getByRole('radio', { name: radio }).check({ force: true });
 
   test('words become faces step by step; one is edited, asked about, and its file restores its settings', async () => {
     await page.getByLabel('Describe a face').fill('a man with black hair');
@@ -88,14 +50,19 @@ describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
     await page.getByText(/Step \d+ of 12/).waitFor();
     await finished().waitFor();
     expect(await page.locator('.prints img').count()).toBe(4);
-    await shoot('faces');
-    const file = await download();
+    await shoot(page, 'faces');
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Download picture 1' }).click(),
+    ]);
+    const file = join(built.folder, 'generated.png');
+    await download.saveAs(file);
 
     await page.locator('.print-button').first().click();
-    await page.getByRole('radio', { name: 'Eyes' }).check({ force: true });
+    await choose('Eyes');
     await page.getByRole('button', { name: /Make anew/ }).click();
     await page.getByRole('button', { name: 'Version 1, eyes anew' }).locator('img').waitFor();
-    await shoot('edited');
+    await shoot(page, 'edited');
 
     await page.getByRole('button', { name: 'Ask about it' }).click();
     await page.getByText('Described').first().waitFor({ state: 'attached' });
@@ -104,52 +71,159 @@ describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
     const answer = page.locator('.messages .assistant');
     await answer.waitFor();
     expect(await answer.textContent()).toMatch(/Model:\s+\S/);
-    await shoot('asked');
+    await page.getByText('Each question stands alone').waitFor();
+    await shoot(page, 'asked');
+    expect(await seriousFaults(page)).toEqual([]);
 
     await page.goto(server.url);
     await page.reload();
     await page.getByLabel('Describe a face').waitFor();
-    expect(await page.getByLabel('Describe a face').inputValue()).toBe('');
-    const bytes = JSON.stringify([...(await readFile(file))]);
-    // as text: the tests know no types of a page
-    await page.evaluate(`{
-      const files = new DataTransfer();
-      files.items.add(new File([Uint8Array.from(${bytes})], 'face.png', { type: 'image/png' }));
-      dispatchEvent(new DragEvent('drop', { dataTransfer: files, cancelable: true }));
-    }`);
+    expect(await fieldOf('Describe a face')).toBe('');
+    await drop(page, await readFile(file), 'face.png');
     await page.getByText('Settings restored from the picture').waitFor();
-    expect(await page.getByLabel('Describe a face').inputValue()).toBe('a man with black hair');
+    expect(await fieldOf('Describe a face')).toBe('a man with black hair');
     expect(await page.getByRole('textbox', { name: 'Seed' }).inputValue()).toBe('41');
   });
 
   test('Escape cancels, and the next request is served', async () => {
-    await page.getByLabel('Steps').fill('48');
+    await set('Steps', '48');
     await page.getByLabel('Describe a face').fill('a man');
     await page.keyboard.press('Control+Enter');
     await page.getByText(/Step \d+ of 48/).waitFor();
     await page.keyboard.press('Escape');
     await page.getByText('Cancelled').first().waitFor();
     expect(await page.locator('.prints img').count()).toBe(0);
-    await page.getByLabel('Steps').fill('2');
-    await makeFaces();
+    await set('Steps', '2');
+    await makeFaces(page);
+  });
+
+  test('the history and a dropped file bring all settings back', async () => {
+    const given = { Faces: '2', Guidance: '4.5', Steps: '3', Variety: '0.6', Seed: '77' };
+    for (const [label, value] of Object.entries(given)) await set(label, value);
+    await makeFaces(page, 'a man with gray hair');
+    await page.locator('.prints img').nth(1).waitFor();
+    const second = await bytesOf(page.locator('.prints img').nth(1));
+    const all = async () => ({
+      prompt: await fieldOf('Describe a face'),
+      ...Object.fromEntries(await Promise.all(Object.keys(given).map(async (label) => [label, await fieldOf(label)]))),
+    });
+    const change = async () => {
+      for (const [label, value] of Object.entries({ Faces: '3', Guidance: '1', Steps: '9', Variety: '1.5', Seed: '5' }))
+        await set(label, value);
+      await page.getByLabel('Describe a face').fill('a hat');
+    };
+    await change();
+    // after a reload as well
+    await page.reload();
+    await page.getByRole('link', { name: 'History' }).click();
+    await page.getByRole('button', { name: /^a man with gray hair/ }).click();
+    await page.getByText('Settings restored from the history').waitFor();
+    expect(await all()).toEqual({ prompt: 'a man with gray hair', ...given });
+    expect(await page.locator('.prints img').count()).toBe(2);
+    expect(await bytesOf(page.locator('.prints img').nth(1))).toEqual(second);
+
+    await change();
+    await drop(page, second, 'second.png');
+    await page.getByText('Settings restored from the picture').waitFor();
+    expect(await all()).toEqual({ prompt: 'a man with gray hair', ...given });
+    // made again, it is the same face
+    await page.keyboard.press('Control+Enter');
+    await page
+      .getByText(/2 faces in/)
+      .first()
+      .waitFor();
+    expect(await bytesOf(page.locator('.prints img').nth(1))).toEqual(second);
+  });
+
+  test('a sweep is a table of faces over two settings; a face of it carries its own', async () => {
+    await page.getByLabel('Describe a face').fill('a woman');
+    await set('Steps', '2');
+    await choose('Sweep');
+    await page.getByRole('combobox', { name: 'Down' }).selectOption({ label: 'Steps' });
+    await page.getByLabel('Across: values between commas').fill('0, 3, x');
+    await page.getByText('got x').first().waitFor();
+    await page.getByLabel('Across: values between commas').fill('0, 3');
+    await page.getByLabel('Down: values between commas').fill('1, 2');
+    await page.keyboard.press('Control+Enter');
+    await page.locator('.sweep img').nth(3).waitFor();
+    const headers = await page.getByRole('table').getByRole('columnheader').allTextContents();
+    expect(headers.filter((text) => text !== '')).toEqual(['Guidance 0', 'Guidance 3']);
+    expect(await page.getByRole('table').getByRole('rowheader').allTextContents()).toEqual(['Steps 1', 'Steps 2']);
+    expect(await seriousFaults(page)).toEqual([]);
+    await shoot(page, 'sweep');
+    await page.locator('.sweep .print-button').nth(1).click();
+    await choose('Details');
+    const facts = await page.locator('.facts').textContent();
+    expect(facts).toMatch(/Steps\s*1\s*Guidance\s*3/);
+  });
+
+  test('pictures in the making are freed', async () => {
+    await page.addInitScript(`{
+      const made = window.madeBitmaps = [];
+      const create = window.createImageBitmap;
+      window.createImageBitmap = async (...given) => {
+        const bitmap = await create(...given);
+        made.push(bitmap);
+        return bitmap;
+      };
+      const live = window.liveUrls = new Set();
+      const { createObjectURL, revokeObjectURL } = URL;
+      URL.createObjectURL = (blob) => { const url = createObjectURL.call(URL, blob); live.add(url); return url; };
+      URL.revokeObjectURL = (url) => { live.delete(url); revokeObjectURL.call(URL, url); };
+    }`);
+    await page.reload();
+    await set('Steps', '5');
+    await makeFaces(page);
+    await page
+      .getByText(/4 faces in/)
+      .first()
+      .waitFor();
+    const open = () => page.evaluate<number>('madeBitmaps.filter(({ width }) => width > 0).length');
+    expect(await page.evaluate<number>('madeBitmaps.length')).toBe(16);
+    expect(await open()).toBe(0);
+    await set('Steps', '48');
+    await page.keyboard.press('Control+Enter');
+    await page.getByText(/Step \d+ of 48/).waitFor();
+    await page.keyboard.press('Escape');
+    await set('Steps', '2');
+    await makeFaces(page);
+    await page
+      .getByText(/4 faces in/)
+      .first()
+      .waitFor();
+    expect(await open()).toBe(0);
+    expect(await page.evaluate<number>('liveUrls.size')).toBe(4);
   });
 
   test.each(['light', 'dark'] as const)(
     'no serious fault for assistive technology, phone width (%s)',
     async (scheme) => {
       await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
-      await makeFaces();
-      expect(await seriousFaults()).toEqual([]);
-      await shoot(scheme);
+      await set('Steps', '4');
+      await makeFaces(page);
+      expect(await seriousFaults(page)).toEqual([]);
+      await shoot(page, scheme);
       await page.setViewportSize({ width: 360, height: 740 });
-      for (const view of ['create', 'look', 'history']) {
+      const fits = async (name: string) => {
+        await shoot(page, `phone-${name}-${scheme}`);
+        expect(await seriousFaults(page), name).toEqual([]);
+        const widest = await page.evaluate<number>('document.documentElement.scrollWidth');
+        expect(widest, name).toBeLessThanOrEqual(360);
+        expect(await page.getByRole('heading', { level: 1 }).count(), name).toBe(1);
+      };
+      for (const view of ['look', 'history', 'create']) {
         await page.goto(`${server.url}#${view}`);
         await page.locator(`nav a[aria-current=page][href="#${view}"]`).waitFor();
-        await shoot(`phone-${view}-${scheme}`);
-        expect(await seriousFaults()).toEqual([]);
-        const width = await page.evaluate<number>('document.documentElement.scrollWidth');
-        expect(width, view).toBeLessThanOrEqual(360);
+        await fits(view);
       }
+      // what was made comes before what may be set
+      const top = async (selector: string) => (await page.locator(selector).first().boundingBox())!.y;
+      expect(await top('.prints')).toBeGreaterThan(await top('.prompt-form'));
+      expect(await top('.prints')).toBeLessThan(await top('.options'));
+      const header = (await page.getByRole('banner').boundingBox())!;
+      expect(header.height).toBeLessThan(70);
+      await page.locator('.print-button').first().click();
+      await fits('face');
     },
   );
 });

@@ -1,6 +1,6 @@
-import { computed, signal } from '@preact/signals';
+import { batch, computed, signal } from '@preact/signals';
 import type { EngineInfo, EngineLimits, GenerateSettings, StudioEngine } from '../engine.ts';
-import { doneFace, type Face, newFace, watchInto } from './face.ts';
+import { doneFace, type Face, finish, newFace, release, watchInto } from './face.ts';
 import type { HistoryEntry, HistoryStore, SweepAxis, SweepSettings } from './history.ts';
 import type { PngRecord } from './png-record.ts';
 import type { Preferences } from './preferences.ts';
@@ -91,6 +91,15 @@ export function createState({ engine, info, history, preferences }: Parts) {
       : '';
   });
 
+  /** Other faces, or a sweep, in place of those shown. */
+  function show(next: readonly Face[], grid?: SweepResult): void {
+    release([...faces.value, ...(sweep.value?.faces ?? [])]);
+    batch(() => {
+      faces.value = next;
+      sweep.value = grid;
+    });
+  }
+
   async function generate(): Promise<void> {
     if (runner.busy.value) return;
     if (!Number.isSafeInteger(seed.value) || seed.value < 0) {
@@ -101,8 +110,7 @@ export function createState({ engine, info, history, preferences }: Parts) {
     notice.value = '';
     const wanted = settings.value;
     const making = Array.from({ length: wanted.count }, (_, index) => newFace(wanted, index));
-    faces.value = making;
-    sweep.value = undefined;
+    show(making);
     const result = await runner.run(
       'Starting',
       (signal, report) => engine.generate(wanted, watchInto(making, signal, report)),
@@ -110,9 +118,7 @@ export function createState({ engine, info, history, preferences }: Parts) {
         `${images.length === 1 ? 'One face' : `${images.length} faces`} in ${(elapsedMs / 1000).toFixed(1)} s`,
     );
     if (!result) return;
-    result.images.forEach((png, i) => {
-      making[i]!.png.value = png;
-    });
+    finish(making, result.images);
     remember({ kind: 'generate', settings: wanted, images: result.images });
   }
 
@@ -130,12 +136,11 @@ export function createState({ engine, info, history, preferences }: Parts) {
       columns.map((column) => newFace({ ...base, [axes.rows.axis]: row, [axes.columns.axis]: column }, 0)),
     );
     notice.value = '';
-    faces.value = [];
-    sweep.value = {
+    show([], {
       columns: { axis: axes.columns.axis, values: columns },
       rows: { axis: axes.rows.axis, values: rows },
       faces: cells,
-    };
+    });
     const images = await runner.run(
       'Starting',
       async (signal, report) => {
@@ -154,7 +159,7 @@ export function createState({ engine, info, history, preferences }: Parts) {
             ),
           );
           const { images: one } = await engine.generate(cell.settings, watch);
-          cell.png.value = one[0];
+          finish([cell], one);
           made.push(one[0]!);
         }
         return made;
@@ -190,8 +195,7 @@ export function createState({ engine, info, history, preferences }: Parts) {
       const columns = axisValues(axes.columns.values, axes.columns.axis, info.limits);
       const rows = axisValues(axes.rows.values, axes.rows.axis, info.limits);
       if (typeof columns === 'string' || typeof rows === 'string') return;
-      faces.value = [];
-      sweep.value = {
+      show([], {
         columns: { axis: axes.columns.axis, values: columns },
         rows: { axis: axes.rows.axis, values: rows },
         faces: images.map((png, i) => {
@@ -201,11 +205,8 @@ export function createState({ engine, info, history, preferences }: Parts) {
           };
           return doneFace(png, { ...entry.settings, ...place }, 0, more);
         }),
-      };
-    } else {
-      sweep.value = undefined;
-      faces.value = images.map((png, index) => doneFace(png, entry.settings, index, more));
-    }
+      });
+    } else show(images.map((png, index) => doneFace(png, entry.settings, index, more)));
     notice.value = `Settings restored from the history${otherModel(modelHash, entry.model)}`;
   }
 
@@ -227,10 +228,9 @@ export function createState({ engine, info, history, preferences }: Parts) {
     runner.reset();
     apply(wanted);
     sweeping.value = false;
-    sweep.value = undefined;
     const { region } = record.settings;
     const more = { madeBy: record.modelHash, ...(typeof region === 'string' && { region }) };
-    faces.value = [doneFace(png, wanted, index, more)];
+    show([doneFace(png, wanted, index, more)]);
     notice.value = `Settings restored from the picture${otherModel(record.modelHash)}`;
   }
 

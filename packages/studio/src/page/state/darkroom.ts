@@ -1,8 +1,8 @@
-import { computed, signal } from '@preact/signals';
+import { batch, computed, signal } from '@preact/signals';
 import type { EditRegion, NamedRegion, Routing } from '../engine.ts';
 import type { CreateState, Parts } from './create.ts';
 import { randomSeed } from './create.ts';
-import { type Face, madeBySettings, newFace, watchInto } from './face.ts';
+import { type Face, finish, madeBySettings, newFace, release, watchInto } from './face.ts';
 import { oneLine, Runner } from './runner.ts';
 
 /** Points in shares of the picture's edge, the radius too. */
@@ -69,8 +69,10 @@ export function darkroomState({ engine, info, preferences }: Parts, create: Crea
   const count = signal(1);
   const routing = signal<Routing | undefined>(undefined);
   const routingProblem = signal('');
-  /** Of the heatmap laid over the picture: "layer:expert". */
-  const shownExpert = signal<string | undefined>(undefined);
+  /** The face was made again for it; otherwise it was told from the picture. */
+  const routedAgain = signal(false);
+  /** Of the heatmap laid over the picture: its place among the layers, and the expert. */
+  const shownExpert = signal<{ place: number; expert: number } | undefined>(undefined);
   const runner = new Runner();
   let routingCall: AbortController | undefined;
 
@@ -114,9 +116,13 @@ export function darkroomState({ engine, info, preferences }: Parts, create: Crea
     routingCall = call;
     const { settings, index } = face;
     try {
-      const routed = madeBySettings(face, info.model.hash) ? { settings, index } : { settings, index, picture };
-      const loaded = await engine.routing(routed, call.signal);
-      if (current.value === face) routing.value = loaded;
+      const again = madeBySettings(face, info.model.hash);
+      const loaded = await engine.routing({ settings, index, ...(!again && { picture }) }, call.signal);
+      if (current.value !== face) return;
+      batch(() => {
+        routing.value = loaded;
+        routedAgain.value = again;
+      });
     } catch (error) {
       if (current.value === face && !call.signal.aborted) routingProblem.value = oneLine(error);
     }
@@ -160,11 +166,10 @@ export function darkroomState({ engine, info, preferences }: Parts, create: Crea
         versions.value = before;
         show(face);
       }
+      release(making);
       return;
     }
-    result.images.forEach((png, i) => {
-      making[i]!.png.value = png;
-    });
+    finish(making, result.images);
     current.value = making[0];
     if (!face.fromPhoto || preferences.keepPhotos.value)
       create.remember({ kind: 'edit', settings, region: chosen, images: result.images });
@@ -181,6 +186,7 @@ export function darkroomState({ engine, info, preferences }: Parts, create: Crea
     problem,
     routing,
     routingProblem,
+    routedAgain,
     shownExpert,
     canRoute,
     runner,

@@ -45,6 +45,23 @@ export function madeBySettings({ region, fromPhoto, madeBy }: Face, hash: string
   return region === undefined && !fromPhoto && (madeBy === undefined || madeBy === hash);
 }
 
+/** Gives the pictures of a request to its faces; their previews go. */
+export function finish(faces: readonly Face[], images: readonly Blob[]): void {
+  images.forEach((png, i) => {
+    faces[i]!.png.value = png;
+  });
+  release(faces);
+}
+
+/** Frees the bitmaps of previews, for faces that are done or no longer shown; a canvas keeps what it has painted. */
+export function release(faces: readonly Face[]): void {
+  for (const { preview } of faces) {
+    const last = preview.value;
+    preview.value = undefined;
+    last?.picture.close();
+  }
+}
+
 /** A watch that paints previews on faces and tells the state of the work. */
 export function watchInto(
   faces: readonly Face[],
@@ -55,10 +72,16 @@ export function watchInto(
     signal,
     onQueued: (ahead) => report({ state: 'queued', ahead }),
     onStep: ({ step, steps, images }) => {
-      if (signal.aborted) return;
+      if (signal.aborted) {
+        for (const { picture } of images) picture.close();
+        return;
+      }
       for (const image of images) {
         const face = faces[image.index];
+        const before = face?.preview.value;
         if (face) face.preview.value = image;
+        else image.picture.close();
+        before?.picture.close();
       }
       // a large count is made in parts: what is done counts by pictures, the rest by its steps
       const before = images[0]?.index ?? 0;

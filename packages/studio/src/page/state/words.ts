@@ -160,6 +160,12 @@ export function traitOf(name: TraitName): Trait {
   return byName.get(name)!;
 }
 
+/** How the switch of an attribute calls it; undefined where there is none. */
+export function labelOf(attribute: string): string | undefined {
+  const trait = byName.get(attribute);
+  return trait?.of === 'hair' ? `${trait.label} hair` : trait?.label;
+}
+
 /** What negates a phrase that follows: right before it, or before a list joined by "or" whose last one it is. */
 const negation =
   /\b(?:no|not|without|never)\b(?:(?: (?!(?:with|but|and|who)\b)[\w'-]+)* n?or)?(?: (?:an?|any|the|wearing|have|having))* $/;

@@ -5,15 +5,32 @@ import { type Studio, StudioContext, useStudio, type View, views } from '../stud
 import { CreateView } from './create-view.tsx';
 import { HistoryView } from './history-view.tsx';
 import { LookView } from './look-view.tsx';
+import { Icon } from './parts.tsx';
 
 const viewLabels: Record<View, string> = { create: 'Create', look: 'Look', history: 'History' };
 const themes: readonly Theme[] = ['system', 'light', 'dark'];
+const themeLooks = {
+  system: { label: 'Auto', icon: 'auto', spoken: 'as the system has them' },
+  light: { label: 'Light', icon: 'light', spoken: 'light' },
+  dark: { label: 'Dark', icon: 'dark', spoken: 'dark' },
+} as const satisfies Record<Theme, object>;
 
-function Header() {
-  const { view, info, preferences } = useStudio();
-  const theme = preferences.theme.value;
+/** What the page runs on. */
+function EngineLine() {
+  const { info } = useStudio();
   const { name, hash, imageSize } = info.model;
   const place = info.place === 'browser' ? 'in this page' : 'on this page’s server';
+  return (
+    <span class="engine" title={`${imageSize} × ${imageSize} pixels, weights ${hash.slice(0, 12)}…`}>
+      {name} · {info.device} · {place}
+    </span>
+  );
+}
+
+function Header() {
+  const { view, preferences } = useStudio();
+  const theme = preferences.theme.value;
+  const look = themeLooks[theme];
   return (
     <header>
       <a class="brand" href="#create">
@@ -27,18 +44,20 @@ function Header() {
         ))}
       </nav>
       <span class="spread" />
-      <span class="engine" title={`${imageSize} × ${imageSize} pixels, weights ${hash.slice(0, 12)}…`}>
-        {name} · {info.device} · {place}
-      </span>
+      <EngineLine />
       <button
         type="button"
         class="quiet theme"
+        title={`Colours: ${look.spoken}`}
         onClick={() => {
           preferences.theme.value = themes[(themes.indexOf(theme) + 1) % themes.length]!;
         }}
       >
-        <span class="unseen">Colours: </span>
-        {theme}
+        <Icon name={look.icon} />
+        <span class="unseen">Colours: {look.spoken}</span>
+        <span class="theme-name" aria-hidden="true">
+          {look.label}
+        </span>
       </button>
     </header>
   );
@@ -143,7 +162,11 @@ function Page() {
         {view === 'history' && <HistoryView />}
       </main>
       <footer>
-        Faces here are made up; each PNG says so. Weights for non-commercial research. No one should be judged by this.
+        <p>
+          Faces here are made up; each PNG says so. Weights for non-commercial research. No one should be judged by
+          this.
+        </p>
+        <EngineLine />
       </footer>
       <Announcer />
       {dragging.value && (

@@ -195,6 +195,7 @@ function Stage() {
 export function CreateView() {
   const { create, darkroom } = useStudio();
   const open = darkroom.current.value;
+  const heading = <h1 class="unseen">Create faces</h1>;
   const lastOpen = useRef<string | undefined>(undefined);
   useEffect(() => {
     if (open) lastOpen.current ??= open.key;
@@ -204,11 +205,21 @@ export function CreateView() {
       lastOpen.current = undefined;
     }
   }, [open]);
+  if (open)
+    return (
+      <>
+        {heading}
+        <DarkroomView />
+      </>
+    );
   return (
-    <div class="columns">
-      <div class={`panel ${open ? 'is-aside' : ''}`}>
-        <h1 class="unseen">Create faces</h1>
-        <PromptForm />
+    <div class="columns create">
+      {heading}
+      <PromptForm />
+      <div class="stage">
+        <Stage />
+      </div>
+      <div class="options">
         <WordsPanel
           prompt={create.prompt.value}
           onPrompt={(prompt) => {
@@ -217,7 +228,6 @@ export function CreateView() {
         />
         <SettingsPanel />
       </div>
-      <div class="stage">{open ? <DarkroomView /> : <Stage />}</div>
     </div>
   );
 }

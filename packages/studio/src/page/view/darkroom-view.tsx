@@ -5,9 +5,10 @@ import { download, fileName } from '../state/face.ts';
 import type { TraitName } from '../state/words.ts';
 import { useStudio } from '../studio.ts';
 import { FacePicture } from './face-canvas.tsx';
-import { Icon, RunLine, Segments, Slider } from './parts.tsx';
+import { Icon, RunLine, Segments, SettingSlider } from './parts.tsx';
 import { RegionOverlay, RegionPicker } from './region-picker.tsx';
 import { RoutingOverlay, RoutingView } from './routing-view.tsx';
+import { SamplingSliders } from './settings-panel.tsx';
 import { TraitChips } from './words-panel.tsx';
 
 /** What one may want of a part. */
@@ -57,15 +58,11 @@ function EditForm() {
         prompt={darkroom.prompt.value}
         onPrompt={setPrompt}
       />
-      <Slider
-        label="Versions"
-        min={1}
-        max={Math.min(8, info.limits.count)}
-        value={darkroom.count.value}
-        onValue={(value) => {
-          darkroom.count.value = value;
-        }}
-      />
+      <SettingSlider of={darkroom.count} label="Versions" min={1} max={Math.min(8, info.limits.count)} />
+      <details>
+        <summary>Guidance, steps, variety</summary>
+        <SamplingSliders />
+      </details>
       <div class="go">
         {busy ? (
           <button type="button" class="primary" onClick={() => darkroom.runner.cancel()} aria-keyshortcuts="Escape">
@@ -92,15 +89,26 @@ function Details() {
   const { darkroom, info } = useStudio();
   const face = darkroom.current.value!;
   const { prompt, seed, steps, guidance, temperature } = face.settings;
-  const rows: [string, string | number][] = [
-    ['Words', prompt || 'any face'],
-    ['Seed', `${seed}, picture ${face.index + 1}`],
-    ['Steps', steps],
-    ['Guidance', guidance],
-    ['Variety', temperature],
-    ...(face.region ? [['Made anew', face.region] satisfies [string, string]] : []),
-    ['Model', `${info.model.name} ${info.model.hash.slice(0, 12)}`],
-  ];
+  const found = face.madeBy === null;
+  const rows: [string, string | number][] = found
+    ? [
+        ['From', face.fromPhoto ? 'a photo' : 'a generated picture'],
+        ['Described as', prompt],
+      ]
+    : [
+        ['Words', prompt || 'any face'],
+        ['Seed', `${seed}, picture ${face.index + 1}`],
+        ['Steps', steps],
+        ['Guidance', guidance],
+        ['Variety', temperature],
+        ...(face.region ? [['Made anew', face.region] satisfies [string, string]] : []),
+        [
+          'Model',
+          typeof face.madeBy === 'string' && face.madeBy !== info.model.hash
+            ? face.madeBy.slice(0, 12)
+            : `${info.model.name} ${info.model.hash.slice(0, 12)}`,
+        ],
+      ];
   return (
     <dl class="facts">
       {rows.map(([name, value]) => (
@@ -151,8 +159,14 @@ export function DarkroomView() {
         >
           Ask about it
         </button>
-        <button type="button" class="quiet" disabled={!png} onClick={() => png && download(png, fileName(face))}>
-          <Icon name="download" /> Download
+        <button
+          type="button"
+          class="quiet"
+          aria-label="Download"
+          disabled={!png}
+          onClick={() => png && download(png, fileName(face))}
+        >
+          <Icon name="download" /> <span class="wide-only">Download</span>
         </button>
       </div>
       <div class="darkroom-columns">

@@ -20,7 +20,8 @@ class Painter {
   /** Opacity of the tiles, now and where it goes [N]. */
   readonly #now: Float32Array;
   readonly #goal: Float32Array;
-  #picture: ImageBitmap | undefined;
+  /** A copy of the last preview, whose bitmap is freed by its owner. */
+  #picture: OffscreenCanvas | undefined;
   #frame = 0;
   #lastMs = 0;
 
@@ -33,7 +34,11 @@ class Painter {
   }
 
   show({ picture, masked }: StudioPreview): void {
-    this.#picture = picture;
+    // a bitmap that was freed has no size
+    if (picture.width > 0) {
+      this.#picture ??= new OffscreenCanvas(picture.width, picture.height);
+      this.#picture.getContext('2d')!.drawImage(picture, 0, 0);
+    }
     for (let i = 0; i < this.#goal.length; i++) this.#goal[i] = masked?.[i] ? 1 : 0;
     if (matchMedia('(prefers-reduced-motion: reduce)').matches) this.#now.set(this.#goal);
     cancelAnimationFrame(this.#frame);
@@ -67,7 +72,7 @@ class Painter {
     context.imageSmoothingQuality = 'high';
     context.globalAlpha = 1;
     context.clearRect(0, 0, size, size);
-    if (this.#picture && this.#picture.width > 0) context.drawImage(this.#picture, 0, 0, size, size);
+    if (this.#picture) context.drawImage(this.#picture, 0, 0, size, size);
     const cell = size / this.#grid;
     const inset = Math.max(0.5, cell * 0.03);
     for (let i = 0; i < this.#now.length; i++) {
@@ -98,10 +103,13 @@ interface FacePictureProps {
 export function FacePicture({ face, tokenGrid, pixels = 320 }: FacePictureProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const url = usePictureUrl(face.png.value);
+  // only a picture that was seen in the making fades in
+  const watched = useRef(!face.png.value);
   useEffect(() => {
     const painter = new Painter(canvas.current!, tokenGrid);
     const stop = effect(() => {
-      if (face.preview.value) painter.show(face.preview.value);
+      const preview = face.preview.value;
+      if (preview) painter.show(preview);
     });
     return () => {
       stop();
@@ -109,10 +117,15 @@ export function FacePicture({ face, tokenGrid, pixels = 320 }: FacePictureProps)
     };
   }, [face, tokenGrid]);
   const words = face.settings.prompt || 'any face';
+  const alt =
+    face.madeBy === null
+      ? 'The face as the model sees it'
+      : `Generated face: ${words}, seed ${face.settings.seed}, picture ${face.index + 1}`;
+  const look = watched.current ? 'is-fresh' : '';
   return (
-    <span class={`picture ${url ? 'is-done' : face.preview.value ? 'is-making' : 'is-waiting'}`}>
+    <span class={`picture ${look} ${url ? 'is-done' : face.preview.value ? 'is-making' : 'is-waiting'}`}>
       <canvas ref={canvas} width={pixels} height={pixels} aria-hidden="true" />
-      {url && <img src={url} alt={`Generated face: ${words}, seed ${face.settings.seed}, picture ${face.index + 1}`} />}
+      {url && <img src={url} alt={alt} />}
       {!url && <span class="unseen">Face in the making: {words}</span>}
     </span>
   );

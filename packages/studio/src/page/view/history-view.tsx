@@ -2,6 +2,7 @@ import { useSignal } from '@preact/signals';
 import type { HistoryEntry } from '../state/history.ts';
 import { useStudio } from '../studio.ts';
 import { Icon, usePictureUrl } from './parts.tsx';
+import { axisLabel } from './settings-panel.tsx';
 
 const kinds: Record<HistoryEntry['kind'], string> = {
   generate: 'made',
@@ -17,7 +18,14 @@ function Thumb({ picture }: { picture: Blob }) {
 
 function Entry({ entry }: { entry: HistoryEntry }) {
   const { history, restore } = useStudio();
-  const { settings, images, kind, at, region } = entry;
+  const { settings, images, kind, at, region, sweep } = entry;
+  const varied = sweep ? [sweep.columns.axis, sweep.rows.axis] : [];
+  const facts = [
+    `${kinds[kind]}${region ? `: ${region}` : ''}${sweep ? ` of ${varied.map(axisLabel).join(' × ').toLowerCase()}` : ''}`,
+    ...(kind === 'look' || varied.includes('seed') ? [] : [`seed ${settings.seed}`]),
+    ...(kind === 'look' || varied.includes('guidance') ? [] : [`guidance ${settings.guidance}`]),
+    ...(kind === 'look' || varied.includes('steps') ? [] : [`${settings.steps} steps`]),
+  ];
   const when = new Date(at);
   return (
     <li class="entry">
@@ -31,9 +39,7 @@ function Entry({ entry }: { entry: HistoryEntry }) {
         <span class="entry-words">
           <strong>{settings.prompt || 'any face'}</strong>
           <span class="note">
-            {kinds[kind]}
-            {region ? `: ${region}` : ''} · seed {settings.seed} · guidance {settings.guidance} · {settings.steps} steps
-            ·{' '}
+            {facts.join(' · ')} ·{' '}
             <time dateTime={when.toISOString()}>
               {when.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })}
             </time>

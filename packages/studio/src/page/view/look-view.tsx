@@ -3,6 +3,7 @@ import { useEffect, useId, useRef } from 'preact/hooks';
 import type { AttributeEstimate } from '../engine.ts';
 import { doneFace } from '../state/face.ts';
 import { suggestions } from '../state/look.ts';
+import { labelOf } from '../state/words.ts';
 import { useStudio } from '../studio.ts';
 import { Camera } from './camera.tsx';
 import { Icon, RunLine, usePictureUrl } from './parts.tsx';
@@ -41,7 +42,8 @@ function PhotoPicker() {
             <svg viewBox="0 0 96 96" width="72" height="72" aria-hidden="true" class="drop-mark">
               <path d="M20 34V20h14M62 20h14v14M76 62v14H62M34 76H20V62M38 43v3M58 43v3M38 58c5 6 15 6 20 0" />
             </svg>
-            <h2>Drop a photo with a face</h2>
+            <h2>A photo with a face</h2>
+            <p class="note wide-only">Drop it here, paste it, or</p>
             <div class="go">
               <button type="button" class="primary" onClick={() => input.current!.click()}>
                 Choose a photo
@@ -112,8 +114,9 @@ function PhotoWithBoxes() {
   );
 }
 
-const spoken = (name: string): string =>
-  name === 'Male' ? 'man (else woman)' : name === 'Young' ? 'looks young' : name.replaceAll('_', ' ').toLowerCase();
+const ownWords: Record<string, string> = { Male: 'man (else woman)', Young: 'looks young', No_Beard: 'no beard' };
+
+const spoken = (name: string): string => ownWords[name] ?? labelOf(name) ?? name.replaceAll('_', ' ').toLowerCase();
 
 function Attributes({ attributes }: { attributes: readonly AttributeEstimate[] }) {
   const all = useSignal(false);
@@ -213,7 +216,10 @@ function Chat() {
           </button>
         )}
       </form>
-      <RunLine runner={look.answering} />
+      <RunLine runner={look.answering} hideDone />
+      <p class="note">
+        Each question stands alone: the model looks at the face anew and does not remember what was said before.
+      </p>
     </section>
   );
 }
@@ -271,7 +277,7 @@ function Sight() {
                 {look.description.value || (seeing ? '…' : '')}
               </p>
             )}
-            <RunLine runner={look.seeing} />
+            <RunLine runner={look.seeing} hideDone />
           </div>
         </div>
         {!none && <Chat />}

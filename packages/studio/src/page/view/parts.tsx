@@ -1,3 +1,4 @@
+import type { Signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useState } from 'preact/hooks';
 import type { Runner } from '../state/runner.ts';
@@ -51,6 +52,21 @@ export function Slider({ label, value, min, max, step = 1, hint, text, onValue }
   );
 }
 
+type SettingProps = Omit<SliderProps, 'value' | 'onValue'> & { of: Signal<number> };
+
+/** A slider of a setting. */
+export function SettingSlider({ of, ...props }: SettingProps) {
+  return (
+    <Slider
+      {...props}
+      value={of.value}
+      onValue={(value) => {
+        of.value = value;
+      }}
+    />
+  );
+}
+
 interface SegmentsProps<T extends string> {
   legend: string;
   hideLegend?: boolean;
@@ -91,8 +107,8 @@ export function Segments<T extends string>({
   );
 }
 
-/** What a runner does, seen and heard: progress, end, or the one line of an error. */
-export function RunLine({ runner }: { runner: Runner }) {
+/** What a runner does, seen and heard: progress, end unless that shows by itself, or the one line of an error. */
+export function RunLine({ runner, hideDone = false }: { runner: Runner; hideDone?: boolean }) {
   const status = runner.status.value;
   return (
     <div class="run-line">
@@ -107,7 +123,7 @@ export function RunLine({ runner }: { runner: Runner }) {
           {status.ahead === 0 ? 'Your turn is next' : `Waiting: ${status.ahead} before this one`}
         </span>
       )}
-      {status.state === 'done' && <span class="note">{status.note}</span>}
+      {status.state === 'done' && !hideDone && <span class="note">{status.note}</span>}
       {status.state === 'cancelled' && <span class="note">Cancelled</span>}
       <span role="alert" class="problem">
         {status.state === 'failed' ? status.message : ''}
@@ -124,6 +140,10 @@ const paths = {
     'M4 8h3.5L9 5.5h6L16.5 8H20a1 1 0 0 1 1 1v9a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V9a1 1 0 0 1 1-1zM12 16.5a3.3 3.3 0 1 0 0-6.6 3.3 3.3 0 0 0 0 6.6z',
   undo: 'M9 7L5 11l4 4M5 11h9a5 5 0 0 1 0 10h-2',
   close: 'M6 6l12 12M18 6L6 18',
+  auto: 'M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16',
+  light:
+    'M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4M17.3 17.3l1.4 1.4M5.3 18.7l1.4-1.4M17.3 6.7l1.4-1.4',
+  dark: 'M20 14.5A8.5 8.5 0 0 1 9.5 4a8.5 8.5 0 1 0 10.5 10.5z',
   lock: 'M7 11V8a5 5 0 0 1 10 0v3M6 11h12v9H6z',
 } as const;
 

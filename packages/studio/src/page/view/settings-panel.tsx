@@ -2,7 +2,7 @@ import { useId } from 'preact/hooks';
 import { randomSeed } from '../state/create.ts';
 import type { SweepAxis } from '../state/history.ts';
 import { useStudio } from '../studio.ts';
-import { Icon, Segments, Slider } from './parts.tsx';
+import { Icon, Segments, SettingSlider } from './parts.tsx';
 
 const axes: readonly SweepAxis[] = ['guidance', 'steps', 'temperature', 'seed'];
 const axisLabels: Record<SweepAxis, string> = {
@@ -89,6 +89,45 @@ function AxisFields({ side, label }: { side: 'columns' | 'rows'; label: string }
   );
 }
 
+/** How strongly the words count, how finely and how variously a face is drawn; settings that vary in a sweep are left out. */
+export function SamplingSliders({ varied = [] }: { varied?: readonly SweepAxis[] }) {
+  const { create, info } = useStudio();
+  const { guidance, steps, temperature } = info.limits;
+  return (
+    <>
+      {!varied.includes('guidance') && (
+        <SettingSlider
+          of={create.guidance}
+          label="Guidance"
+          hint="How strongly the words count; 0 ignores them"
+          min={0}
+          max={Math.min(10, guidance)}
+          step={0.5}
+        />
+      )}
+      {!varied.includes('steps') && (
+        <SettingSlider
+          of={create.steps}
+          label="Steps"
+          hint="More is finer and slower"
+          min={1}
+          max={Math.min(48, steps)}
+        />
+      )}
+      {!varied.includes('temperature') && (
+        <SettingSlider
+          of={create.temperature}
+          label="Variety"
+          hint="0 gives the most probable face"
+          min={0}
+          max={Math.min(2, temperature)}
+          step={0.1}
+        />
+      )}
+    </>
+  );
+}
+
 /** How faces are made: one run, or a grid over two settings. */
 export function SettingsPanel() {
   const { create, info } = useStudio();
@@ -108,62 +147,17 @@ export function SettingsPanel() {
           create.sweeping.value = value === 'sweep';
         }}
       />
-      {sweeping && (
+      {sweeping ? (
         <>
+          <p class="note">A grid of faces over two settings; all else stays the same.</p>
           <AxisFields side="columns" label="Across" />
           <AxisFields side="rows" label="Down" />
           {create.sweepProblem.value && <p class="problem">{create.sweepProblem.value}</p>}
         </>
+      ) : (
+        <SettingSlider of={create.count} label="Faces" min={1} max={Math.min(16, info.limits.count)} />
       )}
-      {!sweeping && (
-        <Slider
-          label="Faces"
-          min={1}
-          max={Math.min(16, info.limits.count)}
-          value={create.count.value}
-          onValue={(value) => {
-            create.count.value = value;
-          }}
-        />
-      )}
-      {!varied.includes('guidance') && (
-        <Slider
-          label="Guidance"
-          hint="How strongly the words count; 0 ignores them"
-          min={0}
-          max={Math.min(10, info.limits.guidance)}
-          step={0.5}
-          value={create.guidance.value}
-          onValue={(value) => {
-            create.guidance.value = value;
-          }}
-        />
-      )}
-      {!varied.includes('steps') && (
-        <Slider
-          label="Steps"
-          hint="More is finer and slower"
-          min={1}
-          max={Math.min(48, info.limits.steps)}
-          value={create.steps.value}
-          onValue={(value) => {
-            create.steps.value = value;
-          }}
-        />
-      )}
-      {!varied.includes('temperature') && (
-        <Slider
-          label="Variety"
-          hint="0 gives the most probable face"
-          min={0}
-          max={Math.min(2, info.limits.temperature)}
-          step={0.1}
-          value={create.temperature.value}
-          onValue={(value) => {
-            create.temperature.value = value;
-          }}
-        />
-      )}
+      <SamplingSliders varied={varied} />
       {!varied.includes('seed') && <SeedField />}
     </section>
   );

@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals';
-import { useId } from 'preact/hooks';
+import { useEffect, useId, useRef } from 'preact/hooks';
 
 export function FailedStart({ message }: { message: string }) {
   return (
@@ -29,6 +29,8 @@ export function KeyForm({ problem, onKey }: KeyFormProps) {
   const id = useId();
   const key = useSignal('');
   const trying = useSignal(false);
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => input.current?.focus(), []);
   const typed = key.value.trim();
   const unfit = typed !== '' && !keyPattern.test(typed);
   // the first time nothing is wrong yet
@@ -47,9 +49,10 @@ export function KeyForm({ problem, onKey }: KeyFormProps) {
         }}
       >
         <h1>UniF²ace Studio</h1>
-        <p>This server wants its API key.</p>
+        <p>This server is locked: it was started with an API key.</p>
         <label for={id}>API key</label>
         <input
+          ref={input}
           id={id}
           type="password"
           autocomplete="off"
