@@ -34,10 +34,11 @@ export interface StaticServer {
 export async function serveFolder(folder: string, { isolated = false } = {}): Promise<StaticServer> {
   const server = createServer(async ({ url, method }, response) => {
     const path = normalize(new URL(url!, 'http://page').pathname);
-    const file = path.startsWith('/weights/')
-      ? join(root, path)
-      : join(folder, path.endsWith('/') ? `${path}index.html` : path);
-    const bytes = await readFile(file).catch(() => null);
+    const file = path.endsWith('/') ? `${path}index.html` : path;
+    const weights = path.startsWith('/weights/') ? () => readFile(join(root, file)) : () => null;
+    const bytes = await readFile(join(folder, file))
+      .catch(weights)
+      .catch(() => null);
     response.writeHead(bytes ? 200 : 404, {
       'content-type': types[extname(file)] ?? 'application/octet-stream',
       'content-length': bytes?.length ?? 0,

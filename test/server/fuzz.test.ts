@@ -1,3 +1,4 @@
+import { openFaceDetector } from '@unif2ace/core/node';
 import { directRuntime } from '@unif2ace/graph/node';
 import { LocalEngine } from '@unif2ace/studio/server';
 import fc from 'fast-check';
@@ -41,7 +42,7 @@ const png = testPng(8);
 beforeAll(async () => {
   cheap = await inProcess(new HeldEngine({ open: true }));
   description = (await (await cheap.request('/openapi.json')).json()) as Description;
-  const engine = new LocalEngine(tinyModel(), null, directRuntime({ intraOpThreads: 1 }));
+  const engine = new LocalEngine(tinyModel(), null, directRuntime({ intraOpThreads: 1 }), openFaceDetector);
   real = { app: await inProcess(engine), close: () => engine.close() };
 });
 afterAll(() => real.close());

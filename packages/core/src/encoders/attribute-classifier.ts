@@ -1,5 +1,15 @@
-import { buildModel, input, linear, type OnnxModel, ParamScope, sigmoid, type Tensor } from '@unif2ace/graph';
+import {
+  buildModel,
+  input,
+  linear,
+  type OnnxModel,
+  type ParameterSpec,
+  ParamScope,
+  sigmoid,
+  type Tensor,
+} from '@unif2ace/graph';
 import { z } from 'zod';
+import { type ModelSource, readConfig, readPart, readWeights, sha256 } from '../model/source.ts';
 import { FaceCnnConfig, faceCnn } from './face-cnn.ts';
 
 // B batch, S edge in pixels, F embedding width, A attributes
@@ -45,4 +55,35 @@ export function attributeModel(
     { probabilities: sigmoid(logits_BA), features: face_BF },
     { name: 'attributes', parameters: weights },
   );
+}
+
+export const attributeFiles = { config: 'model.json', weights: 'model.safetensors' } as const;
+
+export interface LoadedAttributeClassifier {
+  config: AttributeClassifierConfig;
+  weights: ReadonlyMap<string, Float32Array>;
+  /** SHA-256 of the weights file, hex. */
+  hash: string;
+}
+
+export function attributeSpecs(config: AttributeClassifierConfig): readonly ParameterSpec[] {
+  const root = new ParamScope();
+  const { imageSize } = config.encoder;
+  attributeLogits(root, config, input('pixels', [1, 3, imageSize, imageSize]));
+  return root.specs();
+}
+
+/** Reads model.json and model.safetensors. @throws ModelError, SafetensorsError */
+export async function readAttributeClassifier(source: ModelSource): Promise<LoadedAttributeClassifier> {
+  const names = Object.values(attributeFiles);
+  const config = await readConfig(
+    source,
+    attributeFiles.config,
+    names,
+    AttributeClassifierConfig,
+    'unif2ace-attributes-1',
+  );
+  const bytes = await readPart(source, attributeFiles.weights, names);
+  const place = `${source.name.replace(/\/$/, '')}/${attributeFiles.weights}`;
+  return { config, weights: readWeights(place, bytes, attributeSpecs(config)), hash: await sha256(bytes) };
 }

@@ -33,10 +33,15 @@ export const modelFiles = {
   tokenizer: 'tokenizer.json',
 } as const;
 
+/** Reads model.json alone. @throws ModelError */
+export function readModelConfig(source: ModelSource): Promise<ModelConfig> {
+  return readConfig(source, modelFiles.config, Object.values(modelFiles), ModelConfig, 'unif2ace-1');
+}
+
 /** Reads model.json, model.safetensors, tokenizer.json. @throws ModelError, SafetensorsError */
 export async function readModel(source: ModelSource): Promise<LoadedModel> {
   const names = Object.values(modelFiles);
-  const config = await readConfig(source, modelFiles.config, names, ModelConfig, 'unif2ace-1');
+  const config = await readModelConfig(source);
   const bytes = await readPart(source, modelFiles.weights, names);
   const weights = readWeights(placeOf(source, modelFiles.weights), bytes, modelSpecs(config));
   const place = placeOf(source, modelFiles.tokenizer);

@@ -1,7 +1,7 @@
 import type { Device } from '@unif2ace/graph';
 import { engineFile, openRuntime, usableDevice } from '@unif2ace/graph/web';
 import { type ModelSource, modelFiles } from '../model/source.ts';
-import { Downloads } from './downloads.web.ts';
+import { Downloads } from './downloads.ts';
 import type { Loading, LoadWatch, Platform } from './platform.ts';
 
 /** The files of a model below an address, which need not end in a slash, and the engine's. */

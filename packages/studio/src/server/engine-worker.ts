@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { loadAttributeClassifier, loadModel } from '@unif2ace/core/node';
+import { loadAttributeClassifier, loadModel, openFaceDetector } from '@unif2ace/core/node';
 import { directRuntime } from '@unif2ace/graph/node';
 import { EngineRefusal } from './engine.ts';
 import type { CallKind, EngineSetup, FromThread, ResultOf, ToThread } from './engine-protocol.ts';
@@ -19,7 +19,7 @@ function engineOn(cores: number | null): LocalEngine {
   const known = engines.get(cores);
   if (known) return known;
   const runtime = directRuntime({ device, ...(cores !== null && { intraOpThreads: cores }) });
-  const engine = new LocalEngine(model, classifier, runtime);
+  const engine = new LocalEngine(model, classifier, runtime, openFaceDetector);
   engines.set(cores, engine);
   return engine;
 }

@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import {
   alignFace,
   attributeModel,
@@ -13,6 +12,7 @@ import {
   generatedFaceRouting,
   generationText,
   ImageError,
+  type LoadedAttributeClassifier,
   type LoadedModel,
   type PixelImage,
   pictureRouting,
@@ -20,9 +20,9 @@ import {
   resize,
   toChannelsFirst,
   tokenGrid,
+  turn,
   UniF2ace,
 } from '@unif2ace/core';
-import { type LoadedAttributeClassifier, openFaceDetector } from '@unif2ace/core/node';
 import { float32, type Runtime, type Session } from '@unif2ace/graph';
 import {
   type Answer,
@@ -69,10 +69,18 @@ export class LocalEngine implements Engine {
   readonly #model: LoadedModel;
   readonly #classifier: LoadedAttributeClassifier | null;
   readonly #runtime: Runtime;
+  readonly #findFaces: (runtime: Runtime) => Promise<FaceDetector>;
   #detector: Promise<FaceDetector> | undefined;
   #attributes: Promise<Session> | undefined;
 
-  constructor(model: LoadedModel, classifier: LoadedAttributeClassifier | null, runtime: Runtime) {
+  /** `findFaces` opens the detector when the first photo comes. */
+  constructor(
+    model: LoadedModel,
+    classifier: LoadedAttributeClassifier | null,
+    runtime: Runtime,
+    findFaces: (runtime: Runtime) => Promise<FaceDetector>,
+  ) {
+    this.#findFaces = findFaces;
     this.#face = new UniF2ace(model, runtime);
     this.#model = model;
     this.#classifier = classifier;
@@ -135,7 +143,7 @@ export class LocalEngine implements Engine {
     const pictures: Uint8Array[] = [];
     for (const [index, image] of next.value.entries()) {
       // a large one takes longer than a step: others come in between, and nobody may want the rest
-      if (index > 0) await setImmediate();
+      if (index > 0) await turn();
       watch.signal.throwIfAborted();
       pictures.push(encode(image, index));
     }
@@ -194,7 +202,7 @@ export class LocalEngine implements Engine {
   }
 
   #openDetector(): Promise<FaceDetector> {
-    this.#detector ??= openFaceDetector(this.#runtime);
+    this.#detector ??= this.#findFaces(this.#runtime);
     return this.#detector;
   }
 

@@ -34,7 +34,7 @@ export interface ThreadedEngineOptions extends EngineFolders {
   threads?: number;
 }
 
-export const defaultConcurrency = 8;
+const defaultConcurrency = 8;
 
 /** Models in threads of their own. */
 export class ThreadedEngine implements Engine {
