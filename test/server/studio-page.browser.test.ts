@@ -66,7 +66,7 @@ describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
 
     await page.getByRole('button', { name: 'Ask about it' }).click();
     await page.getByText('Described').first().waitFor({ state: 'attached' });
-    await page.getByLabel('Question').fill('Is the person smiling?');
+    await page.getByLabel('Question', { exact: true }).fill('Is the person smiling?');
     await page.keyboard.press('Enter');
     const answer = page.locator('.messages .assistant');
     await answer.waitFor();
@@ -179,8 +179,9 @@ describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
       .first()
       .waitFor();
     const open = () => page.evaluate<number>('madeBitmaps.filter(({ width }) => width > 0).length');
-    expect(await page.evaluate<number>('madeBitmaps.length')).toBe(16);
-    expect(await open()).toBe(0);
+    // a slow reader is sent fewer
+    expect(await page.evaluate<number>('madeBitmaps.length')).toBeGreaterThan(0);
+    await expect.poll(open).toBe(0);
     await set('Steps', '48');
     await page.keyboard.press('Control+Enter');
     await page.getByText(/Step \d+ of 48/).waitFor();
@@ -191,8 +192,8 @@ describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
       .getByText(/4 faces in/)
       .first()
       .waitFor();
-    expect(await open()).toBe(0);
-    expect(await page.evaluate<number>('liveUrls.size')).toBe(4);
+    await expect.poll(open).toBe(0);
+    await expect.poll(() => page.evaluate<number>('liveUrls.size')).toBe(4);
   });
 
   test.each(['light', 'dark'] as const)(

@@ -17,10 +17,13 @@ describe.skipIf(!hasChromium)('faces at large and photos in Chromium', () => {
   let browser: Browser;
   let page: Page;
   let faults: string[];
-  const group = join(faceApiFolder(), 'demo/sample1.jpg');
+  let group: string;
   beforeAll(async () => {
     built = await builtPage();
     server = await serveEngine(await picoEngine(), { pageFolder: built.folder });
+    const small = sharp(join(faceApiFolder(), 'demo/sample1.jpg')).resize(800);
+    group = join(built.folder, 'group.jpg');
+    await small.jpeg().toFile(group);
     // what Chromium shows as its camera: a film of JPEG pictures, one after the other
     const film = join(built.folder, 'camera.mjpeg');
     const frame = await sharp(group).resize(640, 480, { fit: 'cover' }).jpeg().toBuffer();
@@ -96,7 +99,7 @@ describe.skipIf(!hasChromium)('faces at large and photos in Chromium', () => {
       return count / all;
     };
     expect(share(0, 0, 1, 0.5)).toBe(0);
-    expect(share(0.75, 0.8, 0.9, 0.9)).toBeGreaterThan(0.5);
+    expect(share(0.75, 0.8, 0.9, 0.9)).toBeGreaterThan(0.25);
     // and back to the original
     await page.getByRole('button', { name: 'The original' }).click();
     expect(await bytesOf(page.locator('.print.large img'))).toEqual(
@@ -161,10 +164,13 @@ describe.skipIf(!hasChromium)('faces at large and photos in Chromium', () => {
     expect(await seriousFaults(page)).toEqual([]);
     await shoot(page, 'several');
     // nothing of a photo is kept unless asked
-    await page.getByLabel('Question').fill('Is this a man or a woman?');
+    const question = page.getByRole('button', { name: 'Is this a man or a woman?' });
+    await question.focus();
     await page.keyboard.press('Enter');
     await page.locator('.messages .assistant').waitFor();
     await page.getByRole('button', { name: 'Ask', exact: true }).waitFor();
+    expect(await question.count()).toBe(0);
+    await page.locator('.ask-form input:focus').waitFor();
     await page.getByRole('link', { name: 'History' }).click();
     await page.getByText('What you make appears here').waitFor();
   });

@@ -155,27 +155,14 @@ function Chat() {
   const id = useId();
   const busy = look.answering.busy.value;
   const end = useRef<HTMLSpanElement>(null);
+  const input = useRef<HTMLInputElement>(null);
   const messages = look.messages.value;
+  const open = suggestions.filter((question) => !messages.some(({ text }) => text === question));
   useEffect(() => end.current?.scrollIntoView({ block: 'nearest' }), [messages]);
   return (
     <section class="chat" aria-labelledby="chat-heading">
       <h3 id="chat-heading">Ask</h3>
-      {messages.length === 0 ? (
-        <ul class="examples">
-          {suggestions.map((question) => (
-            <li key={question}>
-              <button
-                type="button"
-                class="example"
-                disabled={!look.source.value}
-                onClick={() => void look.ask(question)}
-              >
-                {question}
-              </button>
-            </li>
-          ))}
-        </ul>
-      ) : (
+      {messages.length > 0 && (
         <div class="messages" role="log" aria-label="Conversation" aria-busy={busy} tabIndex={0}>
           {messages.map(({ role, text }, i) => (
             // the conversation only grows: its place is a message's name
@@ -185,6 +172,26 @@ function Chat() {
           ))}
           <span ref={end} />
         </div>
+      )}
+      {open.length > 0 && (
+        <ul class="examples" aria-label="Questions to begin with">
+          {open.map((question) => (
+            <li key={question}>
+              <button
+                type="button"
+                class="example"
+                disabled={!look.source.value || busy}
+                onClick={(event) => {
+                  void look.ask(question);
+                  // asked, the button goes: keys go on in the field
+                  if (event.detail === 0) input.current?.focus();
+                }}
+              >
+                {question}
+              </button>
+            </li>
+          ))}
+        </ul>
       )}
       <form
         class="ask-form"
@@ -197,6 +204,7 @@ function Chat() {
           Question
         </label>
         <input
+          ref={input}
           id={id}
           type="text"
           autocomplete="off"
