@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Philox } from '@unif2ace/graph';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LlmCaptioner } from '../llm/captioner.ts';
@@ -57,6 +58,15 @@ async function forget(): Promise<void> {
   await client.end();
 }
 
+/** Rows in the store of all stages; 0 before there is one. */
+async function resultsKept(): Promise<number> {
+  const client = new pg.Client(url);
+  await client.connect();
+  const { rows } = await client.query('select count(*) from unif2ace_results').catch(() => ({ rows: [{ count: 0 }] }));
+  await client.end();
+  return Number(rows[0].count);
+}
+
 describe.skipIf(!url)('a build on PostgreSQL with two workers (UNIF2ACE_POSTGRES)', () => {
   beforeAll(async () => {
     root = await mkdtemp(join(tmpdir(), 'queue-'));
@@ -90,6 +100,38 @@ describe.skipIf(!url)('a build on PostgreSQL with two workers (UNIF2ACE_POSTGRES
     startWorker();
     expect(await built).toBe(150);
     expect(await manifest(join(root, 'shaken'))).toBe(await manifest(join(root, 'alone')));
+  });
+
+  test('outlives kills of the build and of workers, whatever is done by then', { timeout: 300_000 }, async () => {
+    await forget();
+    const out = join(root, 'killed');
+    const script = join(import.meta.dirname, 'test', 'queue-build-process.ts');
+    const random = new Philox(5);
+    // of 750 results: photos and their hashes first, then captions, corrections and questions
+    for (const [from, victim] of [
+      [20, 'build'],
+      [150, 'worker'],
+      [250, 'build'],
+      [330, 'build'],
+      [450, 'worker'],
+      [600, 'build'],
+    ] as const) {
+      const child = spawn('node', ['--import', 'tsx', '--conditions=source', script, celeba, out, url], {
+        stdio: 'ignore',
+      });
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      const enough = from + random.int(60);
+      while (child.exitCode === null && (await resultsKept()) < enough)
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      if (victim === 'worker') {
+        workers.find((worker) => worker.child.exitCode === null && !worker.child.killed)!.child.kill('SIGKILL');
+        startWorker();
+      }
+      child.kill('SIGKILL');
+      await ended;
+    }
+    expect(await buildOnQueue(out)).toBe(150);
+    expect(await manifest(out)).toBe(await manifest(join(root, 'alone')));
   });
 
   test('a server that is not there is one clear line, without the password', async () => {
