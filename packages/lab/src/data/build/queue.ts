@@ -49,7 +49,8 @@ function termsOf({ settings, confidence, classifierHash, captioner, questionWrit
 }
 
 async function openBoss(url: string): Promise<PgBoss> {
-  const boss = new PgBoss({ connectionString: url, monitorStateIntervalSeconds: 10 });
+  // batches of workers that died are given back by the maintenance alone
+  const boss = new PgBoss({ connectionString: url, monitorStateIntervalSeconds: 10, maintenanceIntervalSeconds: 5 });
   // the server may restart: pg-boss polls again by itself
   boss.on('error', () => {});
   const create = async () => {
