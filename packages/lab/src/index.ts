@@ -85,6 +85,7 @@ export * from './data/train-bpe.ts';
 export * from './encoders/train-identity.ts';
 export * from './encoders/train-image-text.ts';
 export { type JudgedAttribute, judgedAttributes } from './evaluation/attribute-prompts.ts';
+export { type AttributeScore, evaluateAttributes } from './evaluation/attributes.ts';
 export * from './evaluation/frechet.ts';
 export * from './evaluation/generation.ts';
 export * from './evaluation/judge.ts';

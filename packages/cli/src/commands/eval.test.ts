@@ -12,7 +12,7 @@ import {
 import { decodeImage, saveAttributeClassifier, saveModel } from '@unif2ace/core/node';
 import { initialize, input, type ParameterSpec, ParamScope, Philox, sizeOf } from '@unif2ace/graph';
 import { directRuntime } from '@unif2ace/graph/node';
-import { classifiedAttributes, trainBpe } from '@unif2ace/lab';
+import { classifiedAttributes, readCelebA, trainBpe } from '@unif2ace/lab';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { writeTinyCelebA } from '../../../lab/src/data/build/test/tiny-celeba.ts';
 import type { Environment } from '../environment.ts';
@@ -101,7 +101,8 @@ async function evaluate(...args: string[]): Promise<{ code: number; stdout: stri
     root: home,
     openRuntime: async () => ({ device: 'cpu', reason: 'in a test', runtime: directRuntime({ intraOpThreads: 1 }) }),
   };
-  const code = await run(['eval', ...args, '--model', 'tiny', '--data', 'celeba'], env);
+  const model = args[0] === 'attributes' ? join('weights', 'judge') : 'tiny';
+  const code = await run(['eval', ...args, '--model', model, '--data', 'celeba'], env);
   return { code, ...text };
 }
 
@@ -196,4 +197,31 @@ it('an unknown thing to measure is a wrong use', async () => {
   const { code, stderr } = await evaluate('looks');
   expect(code).toBe(2);
   expect(stderr).toContain('looks');
+});
+
+it('attributes: a classifier that reads faces at random tells nothing, and says how little', async () => {
+  const run = (...more: string[]) => evaluate('attributes', ...more);
+  const { code, stdout, stderr } = await run('--json');
+  expect(code, stderr).toBe(0);
+  const { what, model, scores } = JSON.parse(stdout);
+  expect({ what, name: model.name, faces: scores.faces }).toEqual({ what: 'attributes', name: 'judge', faces: 60 });
+  const labels = (await readCelebA(join(home, 'celeba'))).filter(({ split }) => split === 'test');
+  expect(Object.keys(scores.attributes)).toEqual(classifiedAttributes);
+  for (const name of classifiedAttributes)
+    expect(scores.attributes[name].share).toBeCloseTo(
+      labels.filter(({ attributes }) => attributes[name]).length / 60,
+      12,
+    );
+  const values = Object.values<Record<string, number>>(scores.attributes);
+  const mean = (key: string) => values.reduce((sum, figures) => sum + figures[key]!, 0) / values.length;
+  expect(scores.meanAreaUnderRoc).toBeCloseTo(mean('areaUnderRoc'), 9);
+  expect(scores.meanCalibrationError).toBeCloseTo(mean('calibrationError'), 9);
+  expect(scores.meanBalancedAtHalf).toBeCloseTo(mean('balancedAtHalf'), 9);
+  expect(scores.meanBalancedAtFrequency).toBeCloseTo(mean('balancedAtFrequency'), 9);
+  expect(Math.abs(scores.meanAreaUnderRoc - 0.5)).toBeLessThan(0.05);
+  expect((await run()).stdout).toMatch(
+    /^faces of test identities {2}60\n[\s\S]*\nSmiling +0\.\d{3} [\s\S]*\nmean +0\.\d{3} /,
+  );
+  const missing = await evaluate('attributes', '--faces', '0');
+  expect(missing).toMatchObject({ code: 2, stderr: expect.stringMatching(/^--faces: expected a whole number from 1/) });
 });

@@ -1,11 +1,11 @@
-import { type AttributeClassifierConfig, attributeLogits, attributeModel } from '@unif2ace/core';
+import { type AttributeClassifierConfig, attributeLogits } from '@unif2ace/core';
 import { saveAttributeClassifier } from '@unif2ace/core/node';
-import { buildModel, FlatState, float32, input, ParamScope, type Runtime } from '@unif2ace/graph';
+import { FlatState, float32, input, ParamScope, type Runtime } from '@unif2ace/graph';
 import { type FaceRecord, loadFaces } from '../data/celeba.ts';
 import { type Attributes, attributeNames, type CelebaName } from '../data/grammar/attributes.ts';
-import { areaUnderRoc, calibrationError, plattScaling } from '../evaluation/ranking.ts';
+import { type AttributeScore, attributeOutputs, evaluateAttributes } from '../evaluation/attributes.ts';
+import { plattScaling } from '../evaluation/ranking.ts';
 import { binaryCrossEntropy } from '../training/binary-cross-entropy.ts';
-import { facePixels } from '../training/face-batches.ts';
 import {
   dropCheckpoints,
   facesOf,
@@ -26,15 +26,6 @@ export interface AttributeRecipe extends PhotoRecipe {
   /** α of mixup; 0 by default. */
   mixup?: number;
 }
-
-/** Figures on test identities. */
-export interface AttributeScore {
-  meanAreaUnderRoc: number;
-  meanCalibrationError: number;
-  areaUnderRoc: Record<string, number>;
-}
-
-const evaluationBatch = 64;
 
 /**
  * Trains, calibrates on the validation identities (Platt, folded into the head) and measures on the test identities, then
@@ -74,7 +65,7 @@ async function trainAndScore(recipe: AttributeRecipe, run: PhotoRun): Promise<At
 
   const weights = new Map(state.specs.map((spec) => [spec.name, Float32Array.from(state.param(spec.name))]));
   await calibrate(config, weights, validation, runtime);
-  const score = await evaluate(config, weights, test, runtime);
+  const score = await evaluateAttributes(config, weights, { faces: test, others: train }, runtime);
   if (!run.isRoot) return score;
   await saveAttributeClassifier(run.out, config, weights);
   await dropCheckpoints(run);
@@ -86,35 +77,6 @@ function labelsOf(attributes: Attributes, config: AttributeClassifierConfig): nu
   return config.attributes.map((name) => Number(attributes[name as CelebaName]));
 }
 
-/** Output [N, A] of a graph over all faces of the records, centred. */
-async function outputs(
-  config: AttributeClassifierConfig,
-  weights: ReadonlyMap<string, Float32Array>,
-  records: readonly FaceRecord[],
-  runtime: Runtime,
-  output: 'logits' | 'probabilities',
-): Promise<Float32Array[]> {
-  const { imageSize } = config.encoder;
-  const pixels = input('pixels', [evaluationBatch, 3, imageSize, imageSize]);
-  const model =
-    output === 'probabilities'
-      ? attributeModel(config, weights, evaluationBatch)
-      : buildModel({ logits: attributeLogits(new ParamScope(), config, pixels) }, { parameters: weights });
-  const session = await runtime.createSession(model);
-  const faces = { size: imageSize, data: await loadFaces(records, imageSize) };
-  const rows: Float32Array[] = [];
-  const width = config.attributes.length;
-  for (let first = 0; first < records.length; first += evaluationBatch) {
-    const chosen = Array.from({ length: evaluationBatch }, (_, i) => Math.min(first + i, records.length - 1));
-    const result = await session.run({ pixels: facePixels(faces, chosen, []) });
-    const data = result[output]!.data as Float32Array;
-    for (let i = 0; i < evaluationBatch && first + i < records.length; i++)
-      rows.push(data.slice(i * width, (i + 1) * width));
-  }
-  await session.release();
-  return rows;
-}
-
 /** Folds Platt's slope and offset of each attribute into the head. */
 async function calibrate(
   config: AttributeClassifierConfig,
@@ -122,7 +84,7 @@ async function calibrate(
   validation: readonly FaceRecord[],
   runtime: Runtime,
 ): Promise<void> {
-  const logits = await outputs(config, weights, validation, runtime, 'logits');
+  const logits = await attributeOutputs(config, weights, validation, runtime, 'logits');
   const [weight, bias] = [weights.get('head.weight')!, weights.get('head.bias')!];
   const { width } = config.encoder;
   config.attributes.forEach((name, a) => {
@@ -136,29 +98,6 @@ async function calibrate(
     for (let i = a * width; i < (a + 1) * width; i++) weight[i]! *= kept;
     bias[a] = kept * bias[a]! + offset;
   });
-}
-
-async function evaluate(
-  config: AttributeClassifierConfig,
-  weights: ReadonlyMap<string, Float32Array>,
-  test: readonly FaceRecord[],
-  runtime: Runtime,
-): Promise<AttributeScore> {
-  const rows = await outputs(config, weights, test, runtime, 'probabilities');
-  const areas: Record<string, number> = {};
-  let errors = 0;
-  config.attributes.forEach((name, a) => {
-    const scores = rows.map((row) => row[a]!);
-    const truth = test.map(({ attributes }) => attributes[name as CelebaName]);
-    areas[name] = areaUnderRoc(scores, truth);
-    errors += calibrationError(scores, truth) / config.attributes.length;
-  });
-  const values = Object.values(areas).filter((area) => !Number.isNaN(area));
-  return {
-    meanAreaUnderRoc: values.reduce((a, b) => a + b, 0) / values.length,
-    meanCalibrationError: errors,
-    areaUnderRoc: areas,
-  };
 }
 
 /** CelebA's labels that may be put into words. */

@@ -1,7 +1,7 @@
 import { Philox } from '@unif2ace/graph';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { areaUnderRoc, calibrationError, plattScaling } from './ranking.ts';
+import { areaUnderRoc, balancedAccuracy, calibrationError, plattScaling } from './ranking.ts';
 
 test('the area under the ROC curve is the share of pairs in the right order', () => {
   fc.assert(
@@ -34,4 +34,12 @@ test('Platt finds the logistic law that drew the answers', () => {
 test('certain and right has no calibration error, certain and wrong has the largest', () => {
   expect(calibrationError([0, 1, 1], [false, true, true])).toBe(0);
   expect(calibrationError([1, 0], [false, true])).toBe(1);
+});
+
+test('balanced accuracy counts each side by itself', () => {
+  const scores = [0.5, 0.4, 0.9, 0.1, 0.2];
+  const positives = [true, true, false, false, false];
+  expect(balancedAccuracy(scores, positives, 0.5)).toBeCloseTo((1 / 2 + 2 / 3) / 2, 12);
+  expect(balancedAccuracy(scores, positives, 0.4)).toBeCloseTo((1 + 2 / 3) / 2, 12);
+  expect(balancedAccuracy([0.5], [true], 0.5)).toBeNaN();
 });

@@ -17,6 +17,18 @@ export function areaUnderRoc(scores: ArrayLike<number>, positives: readonly bool
   return (rankSum - (count * (count + 1)) / 2) / (count * others);
 }
 
+/**
+ * Mean of the shares of positives and of negatives told right, when a score from the threshold on says yes. NaN when there
+ * are no positives or no negatives.
+ */
+export function balancedAccuracy(scores: ArrayLike<number>, positives: readonly boolean[], threshold: number): number {
+  const [sensitivity, specificity] = [true, false].map((side) => {
+    const members = Array.from(positives.keys()).filter((i) => positives[i] === side);
+    return members.filter((i) => scores[i]! >= threshold === side).length / members.length;
+  }) as [number, number];
+  return (sensitivity + specificity) / 2;
+}
+
 /** Expected calibration error: |share of positives − mean probability| over equal-width bins, weighted by their size. */
 export function calibrationError(probabilities: ArrayLike<number>, positives: readonly boolean[], bins = 10): number {
   const sums = Array.from({ length: bins }, () => ({ probability: 0, positives: 0 }));

@@ -122,7 +122,7 @@ describe.skipIf(!url)('a build on PostgreSQL with two workers (UNIF2ACE_POSTGRES
       const ended = new Promise((resolve) => child.once('exit', resolve));
       const enough = from + random.int(60);
       while (child.exitCode === null && (await resultsKept()) < enough)
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        await new Promise((resolve) => setTimeout(resolve, 20));
       if (victim === 'worker') {
         workers.find((worker) => worker.child.exitCode === null && !worker.child.killed)!.child.kill('SIGKILL');
         startWorker();
