@@ -102,7 +102,7 @@ describe.skipIf(!url)('a build on PostgreSQL with two workers (UNIF2ACE_POSTGRES
     expect(await manifest(join(root, 'shaken'))).toBe(await manifest(join(root, 'alone')));
   });
 
-  test('outlives kills of the build and of workers, whatever is done by then', { timeout: 300_000 }, async () => {
+  test('outlives kills of the build and of workers, whatever is done by then', { timeout: 600_000 }, async () => {
     await forget();
     const out = join(root, 'killed');
     const script = join(import.meta.dirname, 'test', 'queue-build-process.ts');
