@@ -1,6 +1,7 @@
 import { deserialize, serialize } from 'node:v8';
 import pg from 'pg';
 import { DataError } from '../celeba.ts';
+import { PgLocks } from './pg-locks.ts';
 import { type BuildStore, tables } from './store.ts';
 
 const retries = 8;
@@ -39,7 +40,9 @@ export async function openPostgresStore(url: string): Promise<BuildStore> {
     await pool.end();
     throw error;
   });
+  const locks = new PgLocks(url);
   return {
+    exclusively: (key, work, signal) => locks.exclusively(key, work, signal),
     async get(table, key) {
       const { rows } = await query('select value from unif2ace_results where stage = $1 and key = $2', [table, key]);
       return rows[0] ? deserialize(rows[0].value) : undefined;
@@ -57,7 +60,10 @@ export async function openPostgresStore(url: string): Promise<BuildStore> {
           serialize(value),
         ]);
     },
-    close: () => pool.end(),
+    async close() {
+      await locks.close();
+      await pool.end();
+    },
   };
 }
 

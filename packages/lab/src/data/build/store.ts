@@ -15,6 +15,8 @@ export interface BuildStore {
   get(table: TableName, key: string): Promise<unknown>;
   has(table: TableName, key: string): Promise<boolean>;
   put(table: TableName, entries: readonly (readonly [key: string, value: unknown])[]): Promise<void>;
+  /** As of `ResultStore`; where other hosts share the store. */
+  exclusively?: ResultStore['exclusively'];
   close(): Promise<void>;
 }
 
@@ -77,5 +79,6 @@ export function resultStoreOf(store: BuildStore): ResultStore {
   return {
     get: (key) => store.get('llm', key),
     put: (key, value) => store.put('llm', [[key, value]]),
+    ...(store.exclusively && { exclusively: store.exclusively }),
   };
 }

@@ -24,6 +24,8 @@ import { Traffic } from './traffic.ts';
 export interface ResultStore {
   get(key: string): Promise<unknown>;
   put(key: string, value: unknown): Promise<void>;
+  /** Runs the work when no other process has one under this key; none where a store has one user. @throws the signal's reason. */
+  exclusively?<T>(key: string, work: () => Promise<T>, signal: AbortSignal): Promise<T>;
 }
 
 export interface LlmEndpointOptions {
@@ -139,7 +141,18 @@ export class LlmEndpoint {
    * @throws LlmItemError when this item was given up, now or in an earlier run (see `Asking`); LlmPending when it waits for a batch; LlmRunError when the run cannot go on; the signal's reason.
    */
   request<T>(request: LlmRequest<T>, signal?: AbortSignal): Promise<T> {
-    return this.#inFlight.join(request.key, (shared) => this.#obtain(request, shared), signal);
+    const { store } = this.#options;
+    return this.#inFlight.join(
+      request.key,
+      async (shared) => {
+        const obtain = () => this.#obtain(request, shared);
+        // a worker whose lease ran out may still be asking
+        return store.exclusively && (await this.kept(request)) === undefined
+          ? store.exclusively(request.key, obtain, shared)
+          : obtain();
+      },
+      signal,
+    );
   }
 
   /** Result of an earlier run; undefined when there is none. */

@@ -1,0 +1,67 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { overOutages } from './pg-store.ts';
+
+const pollMs = 250;
+
+/**
+ * Locks by name that hold among all processes on a database: PostgreSQL's advisory locks on one connection, so that those of a
+ * process that died are free at once. Within a process the caller sees to it that a name is asked for once at a time.
+ */
+export class PgLocks {
+  readonly #url: string;
+  readonly #held = new Set<string>();
+  #client: Promise<pg.Client> | undefined;
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  /** Runs the work under a lock, when it is free. @throws the work's error, the signal's reason, the last error of a server that stays away. */
+  async exclusively<T>(name: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    while (!(await this.#query('select pg_try_advisory_lock(hashtextextended($1, 0)) as done', name)))
+      await sleep(pollMs, undefined, { signal }).catch(() => {
+        throw signal.reason;
+      });
+    this.#held.add(name);
+    try {
+      return await work();
+    } finally {
+      this.#held.delete(name);
+      // a lock that was lost with its connection is no fault of the work
+      await this.#query('select pg_advisory_unlock(hashtextextended($1, 0)) as done', name).catch(() => {});
+    }
+  }
+
+  async #query(text: string, name: string): Promise<boolean> {
+    return overOutages(async () => {
+      this.#client ??= this.#connect();
+      const { rows } = await (await this.#client).query<{ done: boolean }>(text, [name]);
+      return rows[0]!.done;
+    });
+  }
+
+  async #connect(): Promise<pg.Client> {
+    const client = new pg.Client({ connectionString: this.#url, keepAlive: true });
+    const lost = () => {
+      this.#client = undefined;
+    };
+    client.on('error', lost);
+    client.on('end', lost);
+    try {
+      await client.connect();
+      // what is being worked on under a connection that broke stays locked
+      for (const name of this.#held) await client.query('select pg_try_advisory_lock(hashtextextended($1, 0))', [name]);
+      return client;
+    } catch (error) {
+      lost();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    const client = await this.#client?.catch(() => undefined);
+    this.#client = undefined;
+    await client?.end();
+  }
+}
