@@ -8,12 +8,14 @@ import nano from '@unif2ace/recipes/nano';
 import sizes from './cases.json' with { type: 'json' };
 import { type DataStages, dataLine, dataStages } from './data-stages.ts';
 import { jointStage, peerSizes } from './nano-setup.ts';
+import { type ServeFigures, serveFigures, serveTable } from './serve.ts';
 import { median, Side } from './side.ts';
 
 // Times our engine against Debian's python3-torch where that is installed, repetitions interleaved, medians and ratios.
 // usage: npm run bench -- [CASE…] [--repetitions N] [--full]   (--full: decode through all 24 layers, 6 GB a side)
 // Only when named: `export` (1,000,000 questions) and `data` (a build, stage by stage; --faces N, default 1,000; CelebA's
-// layout in $UNIF2ACE_DATA/celeba or ../shared/data/celeba).
+// layout in $UNIF2ACE_DATA/celeba or ../shared/data/celeba) and `serve` (the server as a process under 8 users; --model M,
+// --requests N, default pico and 2,000; --threads N as `unif2ace serve` has it).
 
 interface Plan {
   name: string;
@@ -132,16 +134,23 @@ const { values: flags, positionals: wanted } = parseArgs({
     repetitions: { type: 'string', default: '9' },
     full: { type: 'boolean', default: false },
     faces: { type: 'string', default: '1000' },
+    requests: { type: 'string', default: '2000' },
+    model: { type: 'string', default: 'pico' },
+    threads: { type: 'string' },
   },
 });
-const [repetitions, faces] = [Number(flags.repetitions), Number(flags.faces)];
-for (const [name, value] of Object.entries({ repetitions, faces }))
+const [repetitions, faces, requests] = [flags.repetitions, flags.faces, flags.requests].map(Number) as [
+  number,
+  number,
+  number,
+];
+for (const [name, value] of Object.entries({ repetitions, faces, requests }))
   if (!Number.isInteger(value) || value < 1) {
     console.error(`bench: --${name}: expected a whole number from 1 on, got ${flags[name as 'faces']}`);
     process.exit(2);
   }
 const all: Plan[] = flags.full ? [...plans, { name: 'decode' }] : plans;
-const names = [...all.map(({ name }) => name), 'data'];
+const names = [...all.map(({ name }) => name), 'data', 'serve'];
 const unknown = wanted.find((name) => !names.includes(name));
 if (unknown) {
   console.error(`bench: unknown case ${unknown}; expected one of ${names.join(', ')}`);
@@ -153,7 +162,7 @@ const model = nano.model(nano.textVocabSize);
 const withRecipe = { ...sizes, nano_step: peerSizes(model, jointStage(nano), sizes.nano_step.faces) };
 await mkdir(outFolder, { recursive: true });
 await writeFile(casesFile, JSON.stringify(withRecipe));
-const results: (Result | ({ case: 'data' } & DataStages))[] = [];
+const results: (Result | ({ case: 'data' } & DataStages) | ({ case: 'serve' } & ServeFigures))[] = [];
 console.log(
   `${cpus().length} cores, load ${loadavg()[0]!.toFixed(2)}, medians of ${repetitions} interleaved repetitions`,
 );
@@ -171,6 +180,11 @@ if (wanted.includes('data')) {
   const stages = await dataStages(join(dataFolder(), 'celeba'), faces);
   results.push({ case: 'data', ...stages });
   console.log(dataLine(stages));
+}
+if (wanted.includes('serve')) {
+  const figures = await serveFigures(flags.model, requests, flags.threads ? ['--threads', flags.threads] : []);
+  results.push({ case: 'serve', ...figures });
+  console.log(serveTable(figures));
 }
 const file = join(outFolder, 'bench.json');
 await writeFile(

@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+import { setImmediate } from 'node:timers/promises';
 import { ApiError, invalid } from './errors.ts';
 import { limits } from './schemas/common.ts';
 
@@ -53,7 +55,10 @@ async function readBody(request: Request, take: TakeBytes): Promise<Buffer> {
       bytes += part.length;
       parts.push(part);
     }
-    return Buffer.concat(parts, bytes);
+    const body = Buffer.concat(parts, bytes);
+    // each look at many megabytes takes a turn of its own
+    await setImmediate();
+    return body;
   } catch (error) {
     if (error instanceof ApiError) throw error;
     throw invalid(null, 'the body ended before its end', 'incomplete_body');
@@ -96,16 +101,17 @@ function unsupported(expected: string): ApiError {
   });
 }
 
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true });
-
 /** @throws ApiError */
 export async function readJson(request: Request, take: TakeBytes): Promise<unknown> {
   if (contentType(request) !== 'application/json') throw unsupported('application/json');
   const body = await readBody(request, take);
   if (isOverstructured(body))
     throw invalid(null, 'expected a small JSON document, got one of too many parts', 'invalid_json');
+  if (!isUtf8(body)) throw invalid(null, 'expected JSON: its bytes are no UTF-8', 'invalid_json');
+  const text = body.toString('utf8').replace(/^\uFEFF/, '');
+  await setImmediate();
   try {
-    return JSON.parse(strictUtf8.decode(body));
+    return JSON.parse(text);
   } catch (error) {
     throw invalid(null, `expected JSON: ${(error as Error).message.slice(0, 100)}`, 'invalid_json');
   }
@@ -128,6 +134,7 @@ export async function readForm(request: Request, take: TakeBytes): Promise<Form>
   const parsed = await new Response(body, { headers: { 'Content-Type': type } }).formData().catch(() => {
     throw invalid(null, 'expected a complete multipart/form-data body', 'invalid_form');
   });
+  await setImmediate();
   const form: Form = { fields: Object.create(null), files: Object.create(null) };
   for (const [name, value] of parsed.entries()) {
     if (name in form.fields || name in form.files) throw invalid(name.slice(0, 40), 'expected once, got it twice');

@@ -29,7 +29,6 @@ export class Gate {
   }
 }
 
-const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
 const declared: Record<string, RegExp> = {
   'image/jpeg': /^\xff\xd8\xff/,
   'image/jpg': /^\xff\xd8\xff/,
@@ -39,6 +38,19 @@ const declared: Record<string, RegExp> = {
   'image/tiff': /^(?:II|MM)/,
   'image/avif': /^....ftypavi/s,
 };
+
+/**
+ * Null for anything but base64. The decoder passes over other characters, so that too few bytes betray them: a pattern over 14 MiB
+ * would block for 90 ms.
+ */
+function base64Bytes(text: string): Buffer | null {
+  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
+  const characters = text.length - padding;
+  // the decoder takes the alphabet of addresses too
+  if (characters % 4 === 1 || text.includes('-') || text.includes('_')) return null;
+  const bytes = Buffer.from(text, 'base64');
+  return bytes.length === Math.floor((characters * 3) / 4) ? bytes : null;
+}
 
 /** Bytes of a data URL, which must be what its type says. @throws ApiError */
 export function dataUrlBytes(url: string, param: string): Uint8Array {
@@ -62,8 +74,8 @@ export function dataUrlBytes(url: string, param: string): Uint8Array {
       'invalid_image',
     );
   const text = url.slice(comma + 1);
-  if (!base64.test(text)) throw invalid(param, 'expected base64, got other characters', 'invalid_image');
-  const bytes = Buffer.from(text, 'base64');
+  const bytes = base64Bytes(text);
+  if (!bytes) throw invalid(param, 'expected base64, got other characters', 'invalid_image');
   if (!shape.test(bytes.subarray(0, 16).toString('latin1')))
     throw invalid(param, `expected the ${type} that its type says, got another file`, 'invalid_image');
   return bytes;
