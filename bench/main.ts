@@ -5,6 +5,7 @@ import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { dataFolder } from '@unif2ace/lab';
 import nano from '@unif2ace/recipes/nano';
+import { type BrowserTimes, browserLine, browserTimes } from './browser.ts';
 import sizes from './cases.json' with { type: 'json' };
 import { type DataStages, dataLine, dataStages } from './data-stages.ts';
 import { jointStage, peerSizes } from './nano-setup.ts';
@@ -15,7 +16,8 @@ import { median, Side } from './side.ts';
 // usage: npm run bench -- [CASE…] [--repetitions N] [--full]   (--full: decode through all 24 layers, 6 GB a side)
 // Only when named: `export` (1,000,000 questions) and `data` (a build, stage by stage; --faces N, default 1,000; CelebA's
 // layout in $UNIF2ACE_DATA/celeba or ../shared/data/celeba) and `serve` (the server as a process under 8 users; --model M,
-// --requests N, default pico and 2,000; --threads N as `unif2ace serve` has it).
+// --requests N, default pico and 2,000; --threads N as `unif2ace serve` has it) and `browser` (nano as
+// WebAssembly in Chromium).
 
 interface Plan {
   name: string;
@@ -150,7 +152,7 @@ for (const [name, value] of Object.entries({ repetitions, faces, requests }))
     process.exit(2);
   }
 const all: Plan[] = flags.full ? [...plans, { name: 'decode' }] : plans;
-const names = [...all.map(({ name }) => name), 'data', 'serve'];
+const names = [...all.map(({ name }) => name), 'data', 'serve', 'browser'];
 const unknown = wanted.find((name) => !names.includes(name));
 if (unknown) {
   console.error(`bench: unknown case ${unknown}; expected one of ${names.join(', ')}`);
@@ -162,7 +164,12 @@ const model = nano.model(nano.textVocabSize);
 const withRecipe = { ...sizes, nano_step: peerSizes(model, jointStage(nano), sizes.nano_step.faces) };
 await mkdir(outFolder, { recursive: true });
 await writeFile(casesFile, JSON.stringify(withRecipe));
-const results: (Result | ({ case: 'data' } & DataStages) | ({ case: 'serve' } & ServeFigures))[] = [];
+const results: (
+  | Result
+  | ({ case: 'data' } & DataStages)
+  | ({ case: 'serve' } & ServeFigures)
+  | ({ case: 'browser' } & BrowserTimes)
+)[] = [];
 console.log(
   `${cpus().length} cores, load ${loadavg()[0]!.toFixed(2)}, medians of ${repetitions} interleaved repetitions`,
 );
@@ -185,6 +192,11 @@ if (wanted.includes('serve')) {
   const figures = await serveFigures(flags.model, requests, flags.threads ? ['--threads', flags.threads] : []);
   results.push({ case: 'serve', ...figures });
   console.log(serveTable(figures));
+}
+if (wanted.includes('browser')) {
+  const times = await browserTimes(repetitions);
+  results.push({ case: 'browser', ...times });
+  console.log(browserLine(times));
 }
 const file = join(outFolder, 'bench.json');
 await writeFile(

@@ -7,6 +7,9 @@ const executablePath = process.env.UNIF2ACE_CHROMIUM ?? '/usr/bin/chromium';
 export const hasChromium = existsSync(executablePath);
 if (!hasChromium) console.warn(`skipped: no Chromium at ${executablePath}`);
 
+/** WebGPU in software, for machines without a GPU. */
+export const softwareGpu = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan'];
+
 export function launchChromium(flags: readonly string[] = []): Promise<Browser> {
   return chromium.launch({ executablePath, args: ['--no-sandbox', ...flags] });
 }

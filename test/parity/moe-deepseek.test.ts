@@ -1,18 +1,5 @@
 import { RouterConfig, tokenMoe } from '@unif2ace/core';
-import {
-  add,
-  arange,
-  constant,
-  equal,
-  gradients,
-  input,
-  mul,
-  ParamScope,
-  reduceSum,
-  reshape,
-  type Tensor,
-  where,
-} from '@unif2ace/graph';
+import { add, constant, gatesByExpert, gradients, input, mul, ParamScope, reduceSum } from '@unif2ace/graph';
 import { describe, expect, test } from 'vitest';
 import { expectClose, expectGradClose, loadFixture, type Tolerance } from './fixture.ts';
 import { float32, parameterGradients, runGraph } from './run.ts';
@@ -39,13 +26,6 @@ interface Json {
 const fixture = loadFixture<Json>('moe-deepseek');
 const { config, tolerance } = fixture.json;
 const floor = gradientFloor(tolerance);
-
-/** Dense gates [T, E] from the chosen indices and their weights. */
-function denseGates(indices_TK: Tensor, gates_TK: Tensor, experts: number): Tensor {
-  const [tokens, k] = [indices_TK.dim(0), indices_TK.dim(1)];
-  const hit = equal(reshape(indices_TK, [tokens, k, 1]), arange(experts, [1, 1, experts]));
-  return reduceSum(where(hit, reshape(gates_TK, [tokens, k, 1]), 0), 1);
-}
 
 describe.each(['sparse', 'dense'] as const)('DeepSeek mixture of experts, %s', (mode) => {
   test.each(config.variants)('$name', async (variant) => {
@@ -81,7 +61,7 @@ describe.each(['sparse', 'dense'] as const)('DeepSeek mixture of experts, %s', (
         y: out.y_BLD,
         aux,
         scores: out.scores_TE,
-        dense: denseGates(out.routing.indices_TK, out.routing.gates_TK, experts),
+        dense: gatesByExpert(out.routing, experts),
         indices: out.routing.indices_TK,
         gates: out.routing.gates_TK,
         ...parameterGradients(loss, scope),

@@ -1,8 +1,9 @@
 import type { Device, Runtime } from '@unif2ace/graph';
 import { platform } from '#platform';
 import type { Precision } from './engine/graph-cache.ts';
-import { type LoadedModel, type ModelSource, readModel } from './model/source.ts';
-import type { Loading, LoadProgress } from './platform/platform.ts';
+import { predictedMemoryBytes } from './model/memory.ts';
+import { type LoadedModel, type ModelSource, readModel, readModelConfig } from './model/source.ts';
+import type { Loading, LoadPrediction, LoadProgress } from './platform/platform.ts';
 
 /** A bundled name ("pico"), the path or address of a model folder, files from elsewhere, or a model in memory. */
 export type ModelReference = string | URL | ModelSource | LoadedModel;
@@ -84,6 +85,17 @@ export async function open(reference: ModelReference, options: LoadOptions): Pro
   }
   onDevice?.(opened.device, opened.reason);
   return { model, runtime: opened.runtime, ownsRuntime: true, precision };
+}
+
+/** What loading a model would take; of its files only the description is read. @throws ModelError */
+export async function predict(
+  reference: string | URL,
+  { device = 'auto', signal }: Pick<LoadOptions, 'device' | 'signal'>,
+): Promise<LoadPrediction & { memoryBytes: number }> {
+  const loading = platform.loading({ device, signal, onProgress: undefined, onFallback: undefined });
+  const source = await loading.findModel(reference);
+  const { prediction } = loading;
+  return { ...prediction, memoryBytes: predictedMemoryBytes(await readModelConfig(source)) };
 }
 
 async function resolve(reference: ModelReference, loading: Loading): Promise<LoadedModel> {

@@ -8,7 +8,7 @@ import { GraphCache, type Precision } from './engine/graph-cache.ts';
 import { KeptState } from './engine/kept-state.ts';
 import { padded } from './engine/step-batcher.ts';
 import { fromChannelsFirst, type PixelImage, toChannelsFirst } from './image/pixels.ts';
-import { type LoadOptions, type ModelReference, open } from './load.ts';
+import { type LoadOptions, type ModelReference, open, predict } from './load.ts';
 import { imageCodes, layoutOf, type ModelConfig, tokenGrid } from './model/config.ts';
 import type { LoadedModel } from './model/source.ts';
 import type { SpecialTokens } from './prompt/special-tokens.ts';
@@ -94,6 +94,9 @@ export class UniF2ace {
     const opened = await open(model, options);
     return new UniF2ace(opened.model, opened.runtime, opened.ownsRuntime, opened.precision);
   }
+
+  /** What loading would take, before it: bytes to download and kept ones, in Node none, and about how much memory in the browser. */
+  static predict: typeof predict = (model, options) => predict(model, options);
 
   /** With `ownsRuntime`, `close` closes the runtime too. */
   constructor(model: LoadedModel, runtime: Runtime, ownsRuntime = false, precision: Precision = 'fp32') {

@@ -13,10 +13,13 @@ export interface PageApi {
   /** Devices as they were told. */
   readonly devices: { device: string; reason: string }[];
   readonly progress: LoadProgress[];
+  predict(address: string): Promise<{ downloadBytes: number | null; cachedBytes: number; memoryBytes: number }>;
   load(address: string, device: NonNullable<LoadOptions['device']>): Promise<string>;
   draw(prompt: string, options: GenerateOptions): Promise<Drawn>;
   /** About the face that was drawn last. */
   ask(question: string): Promise<string>;
+  /** Of the page; null where the browser does not tell, as in pages that are not isolated. */
+  memoryBytes(): Promise<number | null>;
 }
 
 let model: UniF2ace;
@@ -25,6 +28,7 @@ let face: PixelImage;
 const api: PageApi = {
   devices: [],
   progress: [],
+  predict: (address) => UniF2ace.predict(address, {}),
   load: async (address, device) => {
     model = await UniF2ace.load(address, {
       device,
@@ -50,6 +54,10 @@ const api: PageApi = {
     let text = '';
     for await (const piece of model.ask(face, question)) text += piece;
     return text;
+  },
+  memoryBytes: async () => {
+    const clock = performance as unknown as { measureUserAgentSpecificMemory?: () => Promise<{ bytes: number }> };
+    return (await clock.measureUserAgentSpecificMemory?.())?.bytes ?? null;
   },
 };
 

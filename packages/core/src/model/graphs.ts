@@ -1,16 +1,13 @@
 import {
-  arange,
   buildModel,
-  equal,
+  gatesByExpert,
   input,
   type OnnxModel,
   ParamScope,
-  reduceSum,
   reshape,
   slice,
   type Tensor,
   transpose,
-  where,
 } from '@unif2ace/graph';
 import type { RoutingMode } from '../backbone/experts/router.ts';
 import { type KeyValue, phiEmbed, phiHead, phiLogits } from '../backbone/phi.ts';
@@ -148,9 +145,8 @@ export function routingModel(config: ModelConfig, weights: Weights, mode: Routin
   const { tokens, routings } = denoised(config, 1, mode);
   if (routings.length === 0) throw new RangeError('routing: expected a model with experts, got one without');
   const outputs = routings.map(({ level, layer, scores, routing }): [string, Tensor] => {
-    const [rows, experts] = [scores.dim(0), scores.dim(1)];
-    const hit_TKE = equal(reshape(routing.indices_TK, [rows, -1, 1]), arange(experts, [1, 1, experts]));
-    const gates_TE = reduceSum(where(hit_TKE, reshape(routing.gates_TK, [rows, -1, 1]), 0), 1);
+    const experts = scores.dim(1);
+    const gates_TE = gatesByExpert(routing, experts);
     if (level === 'sequence') return [`sequence${layer}`, reshape(gates_TE, [experts])];
     return [`token${layer}`, transpose(slice(gates_TE, 0, 1, tokens + 1), [1, 0])];
   });

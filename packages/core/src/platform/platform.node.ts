@@ -33,7 +33,7 @@ async function findModel(model: string | URL): Promise<ModelSource> {
 export const platform: Platform = {
   loading: ({ device }) => ({
     findModel,
-    predict: async () => ({ downloadBytes: 0, cachedBytes: 0 }),
+    prediction: { downloadBytes: 0, cachedBytes: 0 },
     openRuntime: (options) => openRuntime(device, options),
   }),
 };

@@ -30,7 +30,8 @@ export interface LoadWatch {
 export interface Loading {
   /** Where the files of a model lie: a bundled name, a folder, an address. @throws ModelError */
   findModel(model: string | URL): Promise<ModelSource>;
-  predict(model: string | URL): Promise<LoadPrediction>;
+  /** Of the files of the model that was found, and of the engine. */
+  readonly prediction: LoadPrediction;
   /** @throws DeviceError naming what can be had. */
   openRuntime(options: SessionOptions): Promise<DeviceChoice & { runtime: Runtime }>;
 }

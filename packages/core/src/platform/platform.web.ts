@@ -22,8 +22,7 @@ class WebLoading implements Loading {
     return { name: base.href, read: (file) => this.#downloads.get(new URL(file, base)) };
   }
 
-  async predict(model: string | URL) {
-    await this.#downloads.plan(await this.#files(baseOf(model)));
+  get prediction() {
     return this.#downloads.prediction;
   }
 

@@ -1,4 +1,4 @@
-import { formatShape, ShapeError } from '../shape.ts';
+import { type DType, formatShape, ShapeError } from '../shape.ts';
 import { constant, int64s, scalar, type Tensor, withGradient, withGradients } from '../tensor.ts';
 import { add, cast, div, equal, log, maximum, mul, sub, where } from './elementwise.ts';
 import { arange, gather, gatherElements, scatterElements, topK } from './indexing.ts';
@@ -8,7 +8,7 @@ import { argMax, cumSum, reduceSum } from './reduce.ts';
 // T tokens, D width, E experts, K experts a token, P = T·K assignments
 
 export interface Routing {
-  /** Chosen experts, best first, int64 [T, K]. */
+  /** Chosen experts, best first, integers [T, K]. */
   indices_TK: Tensor;
   /** Their weights [T, K]. */
   gates_TK: Tensor;
@@ -20,7 +20,7 @@ export function routeTopK(scores_TE: Tensor, k: number): Routing {
   return { indices_TK: indices, gates_TK: values };
 }
 
-/** As `routeTopK` by K rounds of ArgMax, for devices without TopK. */
+/** As `routeTopK` by K rounds of ArgMax, for devices without TopK and without comparisons of int64: its indices are int32. */
 export function routeArgMax(scores_TE: Tensor, k: number): Routing {
   const experts = scores_TE.dim(1);
   if (k < 1 || k > experts)
@@ -28,19 +28,38 @@ export function routeArgMax(scores_TE: Tensor, k: number): Routing {
   const picks: Tensor[] = [];
   let left_TE = scores_TE;
   for (let round = 0; round < k; round++) {
-    const pick_T1 = argMax(left_TE, 1);
+    const pick_T1 = cast(argMax(left_TE, 1), 'int32');
     picks.push(pick_T1);
-    left_TE = where(equal(pick_T1, arange(experts, [1, experts])), Number.NEGATIVE_INFINITY, left_TE);
+    left_TE = where(equal(pick_T1, expertNumbers(experts, [1, experts], 'int32')), Number.NEGATIVE_INFINITY, left_TE);
   }
   const indices_TK = concat(picks, 1);
   return { indices_TK, gates_TK: gatherElements(scores_TE, indices_TK, 1) };
 }
 
+function expertNumbers(experts: number, shape: readonly number[], dtype: DType): Tensor {
+  return dtype === 'int64'
+    ? arange(experts, shape)
+    : constant(
+        Int32Array.from({ length: experts }, (_, i) => i),
+        shape,
+      );
+}
+
+/** Whether the k-th choice of a token is an expert: bool [T, K, E]. */
+export function chosenExperts(indices_TK: Tensor, experts: number): Tensor {
+  const [tokens, k] = [indices_TK.dim(0), indices_TK.dim(1)];
+  return equal(reshape(indices_TK, [tokens, k, 1]), expertNumbers(experts, [1, 1, experts], indices_TK.dtype));
+}
+
 /** 1 where the token goes to the expert, else 0: int32 [T, E]. */
 export function assignments({ indices_TK }: Routing, experts: number): Tensor {
+  return reduceSum(cast(chosenExperts(indices_TK, experts), 'int32'), 1);
+}
+
+/** Weight of each expert for each token, 0 where it was not chosen: [T, E]. */
+export function gatesByExpert({ indices_TK, gates_TK }: Routing, experts: number): Tensor {
   const [tokens, k] = [indices_TK.dim(0), indices_TK.dim(1)];
-  const hit_TKE = equal(reshape(indices_TK, [tokens, k, 1]), arange(experts, [1, 1, experts]));
-  return reduceSum(cast(hit_TKE, 'int32'), 1);
+  return reduceSum(where(chosenExperts(indices_TK, experts), reshape(gates_TK, [tokens, k, 1]), 0), 1);
 }
 
 /**
@@ -100,10 +119,7 @@ export function denseExperts(
   experts: number,
   expert: (rows_TD: Tensor, e: number) => Tensor,
 ): Tensor {
-  const { indices_TK, gates_TK } = routing;
-  const [tokens, k] = [indices_TK.dim(0), indices_TK.dim(1)];
-  const hit_TKE = equal(reshape(indices_TK, [tokens, k, 1]), arange(experts, [1, 1, experts]));
-  const gate_TE = reduceSum(where(hit_TKE, reshape(gates_TK, [tokens, k, 1]), 0), 1);
+  const gate_TE = gatesByExpert(routing, experts);
   let y_TD: Tensor | null = null;
   for (let e = 0; e < experts; e++) {
     const part_TD = mul(expert(x_TD, e), slice(gate_TE, 1, e, e + 1));

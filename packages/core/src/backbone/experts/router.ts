@@ -1,6 +1,6 @@
 import {
   add,
-  arange,
+  chosenExperts,
   constant,
   div,
   equal,
@@ -77,13 +77,15 @@ export function router(
   }
   const { indices_TK, gates_TK } = choose(candidates_TE, config.topK);
   let weights_TK = gates_TK;
-  if (config.discarded !== null) weights_TK = where(equal(indices_TK, arange1(config.discarded)), 0, weights_TK);
+  if (config.discarded !== null)
+    weights_TK = where(equal(indices_TK, like(indices_TK, config.discarded)), 0, weights_TK);
   if (config.normalize) weights_TK = div(weights_TK, add(reduceSum(weights_TK, 1, true), 1e-20));
   return { logits_TE, scores_TE, routing: { indices_TK, gates_TK: mul(weights_TK, config.scale) } };
 }
 
-function arange1(value: number): Tensor {
-  return constant(BigInt64Array.of(BigInt(value)), [1, 1]);
+/** An expert's number, of the type in which the indices are. */
+function like(indices_TK: Tensor, value: number): Tensor {
+  return constant(indices_TK.dtype === 'int64' ? BigInt64Array.of(BigInt(value)) : Int32Array.of(value), [1, 1]);
 }
 
 function gateLogits(
@@ -120,7 +122,7 @@ function keepBestGroups(
   const scores_TGE = reshape(scores_TE, [tokens, groups.count, experts / groups.count]);
   const best_TG = reduceMax(scores_TGE, 2);
   const { indices_TK } = choose(best_TG, groups.kept);
-  const hit_TKG = equal(reshape(indices_TK, [tokens, groups.kept, 1]), arange(groups.count, [1, 1, groups.count]));
+  const hit_TKG = chosenExperts(indices_TK, groups.count);
   const kept_TG1 = reshape(reduceSum(where(hit_TKG, 1, 0), 1), [tokens, groups.count, 1]);
   return reshape(mul(scores_TGE, kept_TG1), [tokens, experts]);
 }

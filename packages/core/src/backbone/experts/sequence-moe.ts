@@ -1,19 +1,16 @@
 import {
   add,
-  arange,
   balanceLoss,
-  equal,
+  gatesByExpert,
   mul,
   type ParamScope,
   type Routing,
   reduceMean,
-  reduceSum,
   reshape,
   slice,
   softmax,
   sub,
   type Tensor,
-  where,
 } from '@unif2ace/graph';
 import { z } from 'zod';
 import { denseLayer } from '../linear.ts';
@@ -73,8 +70,7 @@ export function sequenceMoe(
     discarded: null,
   };
   const { scores_TE: scores_BE, routing } = router(scope.at('gate'), routerConfig, reduceMean(x_BND, 1), { mode });
-  const hit_BKE = equal(reshape(routing.indices_TK, [batch, k, 1]), arange(experts.length, [1, 1, experts.length]));
-  const gate_BE = reduceSum(where(hit_BKE, reshape(routing.gates_TK, [batch, k, 1]), 0), 1);
+  const gate_BE = gatesByExpert(routing, experts.length);
   const gateOf = (e: number) => reshape(slice(gate_BE, 1, e, e + 1), [batch, 1, 1]);
 
   // copies of the same map share one product

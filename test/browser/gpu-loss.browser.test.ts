@@ -1,0 +1,60 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { UniF2ace } from '@unif2ace/core';
+import { directRuntime } from '@unif2ace/graph/node';
+import type { JSHandle } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
+import { hasChromium, launchChromium, softwareGpu } from '../chromium.ts';
+import type { PageApi } from './page/main.ts';
+import { buildPage, root, serveFolder } from './support.ts';
+
+// A GPU in software, which is lost in the middle of a face.
+
+describe.skipIf(!hasChromium)('WebGPU', { timeout: 300_000 }, () => {
+  test('a GPU that is lost: WebAssembly goes on, and the face is the one of Node', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'unif2ace-gpu-'));
+    await buildPage(join(root, 'test', 'browser', 'page'), folder);
+    const server = await serveFolder(folder);
+    const browser = await launchChromium(softwareGpu);
+    const prompt = 'a man with black hair';
+    const options = { seed: 3, steps: 4 };
+    try {
+      const page = await browser.newPage();
+      page.setDefaultTimeout(240_000);
+      // as text: the tests know no types of a page
+      await page.addInitScript(`{
+        const request = GPUAdapter.prototype.requestDevice;
+        GPUAdapter.prototype.requestDevice = async function (...options) {
+          return (globalThis.device = await request.apply(this, options));
+        };
+      }`);
+      await page.goto(server.url);
+      const api = (await page.waitForFunction(
+        () => (globalThis as unknown as { unif2ace?: PageApi }).unif2ace,
+      )) as JSHandle<PageApi>;
+      const address = `${server.url}/weights/pico`;
+      expect(await api.evaluate((it, from) => it.load(from, 'webgpu'), address)).toBe('webgpu');
+      const drawing = api.evaluate((it, [text, how]) => it.draw(text, how), [prompt, options] as const);
+      await page.evaluate('new Promise((resolve) => setTimeout(resolve, 500)).then(() => device.destroy())');
+      const { tokens } = await drawing;
+      const told = await api.evaluate(({ devices }) => devices);
+      expect(told).toMatchObject([
+        { device: 'webgpu', reason: 'asked for' },
+        { device: 'cpu', reason: expect.stringMatching(/^the GPU was lost \(.+\); WebAssembly, 1 thread/) },
+      ]);
+
+      const runtime = directRuntime();
+      const model = await UniF2ace.load('pico', { runtime });
+      let expected: number[] = [];
+      for await (const step of model.generate(prompt, options)) expected = [...step.tokens[0]!];
+      await model.close();
+      await runtime.close();
+      expect(tokens).toEqual(expected);
+    } finally {
+      await browser.close();
+      server.close();
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+});
