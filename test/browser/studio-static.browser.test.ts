@@ -115,7 +115,7 @@ describe.skipIf(!hasChromium)('the studio page with the model in it', { timeout:
     await page.getByRole('link', { name: 'Look' }).click();
     await page.locator('input[type=file]').setInputFiles(photo);
     await page.getByText('Described').first().waitFor({ state: 'attached' });
-    await page.getByLabel('Question').fill('Is the person smiling?');
+    await page.getByRole('textbox', { name: 'Question' }).fill('Is the person smiling?');
     await page.keyboard.press('Enter');
     const answer = page.locator('.messages .assistant');
     await answer.waitFor();
