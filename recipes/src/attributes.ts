@@ -15,21 +15,19 @@ const recipe: AttributeRecipe = {
   config: AttributeClassifierConfig.parse({
     format: 'unif2ace-attributes-1',
     name: 'attributes',
-    encoder: { imageSize: 64, channels: [32, 64, 96], groups: 8, width: 192, patchPool: 2 },
+    encoder: { imageSize: 64, channels: [24, 48, 96], groups: 8, width: 192, patchPool: 2 },
     attributes: classifiedAttributes,
   }),
   training: {
-    steps: 5000,
+    steps: 6000,
     batch: 48,
     learningRate: 2.5e-3,
-    warmupSteps: 100,
+    warmupSteps: 60,
     weightDecay: 0.05,
     clipNorm: 1,
     emaDecay: 0.995,
   },
-  augmentation: { shiftPixels: 3, contrast: 0.25, brightness: 0.15, cutout: 0.25, zoom: 0.1, turnDegrees: 8 },
-  // 7,915 faces are learnt by heart otherwise
-  mixup: 0.2,
+  augmentation: { shiftPixels: 3, contrast: 0.25, brightness: 0.15, cutout: 0.25 },
 };
 
 export default recipe;
