@@ -32,6 +32,8 @@ const stage = {
   emaDecay: 0.998,
   conditionDropout: 0.1,
   questionsPerFace: 3,
+  answerBalance: [1, 1],
+  mmuCoefficient: 12,
   topicEmphasis: { Eyeglasses: 8, Wearing_Hat: 4, Bangs: 3 },
   balanceCoefficient: 0.01,
   loss: { terms: 'both', alpha: 0.01, law: 'cosine', parameterization: 'normalized' },
@@ -89,10 +91,24 @@ const recipe: Recipe = {
     clipNorm: 1,
     emaDecay: 0.998,
   },
+  decoder: {
+    steps: 1000,
+    batch: 16,
+    learningRate: 6e-4,
+    warmupSteps: 50,
+    weightDecay: 0,
+    clipNorm: 1,
+    emaDecay: 0.995,
+    perceptualWeight: 0.03,
+    adversary: { weight: 0.003, fromStep: 100, channels: [32, 64, 96], learningRate: 5e-4 },
+  },
   backbone: [
     // answers nearly alone: beside many image tokens, reading the features is learnt slowly
-    { ...stage, name: 'answers', steps: 300, t2iBatch: 2, mmuBatch: 16, answerBalance: [1, 1], mmuCoefficient: 200 },
-    { ...stage, name: 'both', steps: 620, t2iBatch: 28, mmuBatch: 6, answerBalance: [1, 1], mmuCoefficient: 12 },
+    { ...stage, name: 'answers', steps: 300, t2iBatch: 2, mmuBatch: 16, mmuCoefficient: 200 },
+    { ...stage, name: 'both', steps: 620, t2iBatch: 28, mmuBatch: 6 },
+    { ...stage, name: 'more', steps: 2150, t2iBatch: 30, mmuBatch: 4 },
+    // the experts of understanding once more, which leaves generation as it is
+    { ...stage, name: 'replies', only: 'mmu', steps: 250, t2iBatch: 0, mmuBatch: 16, learningRate: 1e-3 },
   ],
 };
 
