@@ -11,7 +11,7 @@ import type { LoopSettings } from './loop.ts';
 import type { RoutingSettings } from './monitor/routing-monitor.ts';
 import type { SampleOptions } from './monitor/samples.ts';
 import type { AdversarySettings } from './patch-adversary.ts';
-import type { ClassifierEncoder, ImageStage, ModelStage, Recipe, TokenizerStage } from './recipe.ts';
+import type { ClassifierEncoder, DecoderStage, ImageStage, ModelStage, Recipe, TokenizerStage } from './recipe.ts';
 
 /** A rule for every field of T, no more and no fewer. */
 type Rules<T> = { [K in keyof Required<T>]: z.ZodType };
@@ -45,6 +45,8 @@ const tokenizerRules = {
   perceptualWeight: weight.optional(),
   adversary: z.strictObject(adversaryRules).optional(),
 } satisfies Rules<TokenizerStage>;
+
+const decoderRules = { ...tokenizerRules, blend: share.optional() } satisfies Rules<DecoderStage>;
 
 /** Stages that every run has; their results are files of these names. */
 const takenNames = ['text', 'face-encoder', 'tokenizer', 'decoder'];
@@ -119,7 +121,7 @@ const modelRules = {
     z.strictObject(imageRules),
   ]),
   tokenizer: z.strictObject(tokenizerRules),
-  decoder: z.strictObject(tokenizerRules).optional(),
+  decoder: z.strictObject(decoderRules).optional(),
   backbone: z.array(ModelStageRule).min(1),
   monitor: z
     .strictObject({

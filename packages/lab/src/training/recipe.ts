@@ -19,6 +19,14 @@ export interface TokenizerStage extends ImageStage {
   adversary?: AdversarySettings;
 }
 
+export interface DecoderStage extends TokenizerStage {
+  /**
+   * Share of the newly trained parameters, the rest is of those before: what is seen against what is measured, by one number
+   * (network interpolation, Wang et al. 2018). Default 1.
+   */
+  blend?: number;
+}
+
 export interface ModelStage extends LoopSettings {
   /** Name of its checkpoint and of its lines of progress; unlike those of the other stages. */
   name: string;
@@ -71,7 +79,7 @@ export interface Recipe {
    * Afterwards the decoder alone, for the eye: every code stays as it is, and so does all that the backbone has learnt. It is
    * the last stage. Default none.
    */
-  decoder?: TokenizerStage;
+  decoder?: DecoderStage;
   /** In order, each going on from the parameters of the one before (paper §4: generation and captions, then questions). */
   backbone: readonly ModelStage[];
   /** What is shown of the backbone while it is trained; it changes nothing of the result. */

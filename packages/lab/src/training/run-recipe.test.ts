@@ -259,6 +259,18 @@ describe('a whole training run on a small folder', () => {
     expect(await after!.encode([photo])).toEqual(await before!.encode([photo]));
     expect(await after!.reconstruct(photo)).not.toEqual(await before!.reconstruct(photo));
     await Promise.all([before, after].map((model) => model!.close()));
+
+    await run('blended', tinyRecipe({ decoder: { ...decoder, blend: 0.25 } }));
+    const [old, trained, blended] = await Promise.all(
+      ['a', 'decoder', 'blended'].map(async (out) => (await loadModel(join(root, out))).weights),
+    );
+    const name = 'tokenizer.decoder.conv_in.weight';
+    const [from, to, got] = [old, trained, blended].map((weights) => weights!.get(name)!);
+    // stored as float16
+    got!.forEach((value, i) => {
+      expect(Math.abs(value - (0.75 * from![i]! + 0.25 * to![i]!))).toBeLessThan(2e-3 * Math.max(1, Math.abs(value)));
+    });
+    expect(got).not.toEqual(from);
   });
 
   test('goes on from a trained model: what is not trained stays, a model of other sizes is refused by field', async () => {

@@ -29,7 +29,7 @@ import { type Faces, facePixels } from './face-batches.ts';
 import { ImageOrder } from './face-order.ts';
 import { trainLoop } from './loop.ts';
 import { type AdversarySettings, PatchAdversary } from './patch-adversary.ts';
-import type { TokenizerStage } from './recipe.ts';
+import type { DecoderStage, TokenizerStage } from './recipe.ts';
 import { loopContext, namedParameters, partOf, type StageContext } from './stage.ts';
 import { TrainGraph } from './train-graph.ts';
 
@@ -55,15 +55,22 @@ export function trainTokenizer(
 }
 
 /** Trains the decoder of a tokenizer further: no code changes. @returns all parameters of the tokenizer. */
-export function trainDecoder(
+export async function trainDecoder(
   context: StageContext,
-  settings: TokenizerStage,
+  { blend = 1, ...settings }: DecoderStage,
   before: ReadonlyMap<string, Float32Array>,
   config: ModelConfig,
   data: TokenizerData,
   runtime: Runtime,
 ): Promise<Map<string, Float32Array>> {
-  return trainImages(context, { name: 'decoder', settings, before }, config, data, runtime);
+  const trained = await trainImages(context, { name: 'decoder', settings, before }, config, data, runtime);
+  if (blend === 1) return trained;
+  return new Map(
+    [...trained].map(([name, values]) => [
+      name,
+      values.map((value, i) => (1 - blend) * before.get(name)![i]! + blend * value),
+    ]),
+  );
 }
 
 interface ImageRun {
