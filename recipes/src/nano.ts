@@ -53,7 +53,7 @@ const recipe: Recipe = {
       textVocabSize,
       promptTokens: 40,
       answerTokens: 60,
-      confidenceTemperature: 36,
+      confidenceTemperature: 18,
       faceEncoder,
       backbone: BackboneConfig.parse({
         phi: {
