@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { overOutages } from './pg-store.ts';
+import { overOutages } from './outages.ts';
 
 const pollMs = 250;
 

@@ -5,7 +5,8 @@ import type { WorkAhead } from './build-dataset.ts';
 import { ensureFace, ensurePhoto, type FaceTask, type Tools } from './ensure.ts';
 import type { Confidence } from './face-facts.ts';
 import { GrammarCaptioner } from './grammar-writers.ts';
-import { overOutages, withoutPassword } from './pg-store.ts';
+import { overOutages } from './outages.ts';
+import { withoutPassword } from './pg-store.ts';
 import type { DetectSettings } from './photo-stage.ts';
 import type { SourcePhoto } from './types.ts';
 
