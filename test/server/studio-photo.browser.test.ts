@@ -1,53 +1,33 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { faceApiFolder } from '@unif2ace/core/node';
-import type { RunningServer } from '@unif2ace/studio/server';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import sharp from 'sharp';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { hasChromium, launchChromium } from '../chromium.ts';
-import { builtPage, bytesOf, faultsOf, makeFaces, picoEngine, pixelsOf, seriousFaults, shoot } from './studio-page.ts';
-import { serveEngine } from './support.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { hasChromium } from '../chromium.ts';
+import { bytesOf, makeFaces, openStudio, pixelsOf, seriousFaults, shoot } from './studio-page.ts';
 
 // One face at large, photos and the camera, in Chromium on the bundled model.
 
 describe.skipIf(!hasChromium)('faces at large and photos in Chromium', () => {
-  let built: Awaited<ReturnType<typeof builtPage>>;
-  let server: RunningServer;
-  let browser: Browser;
-  let page: Page;
-  let faults: string[];
   let group: string;
-  beforeAll(async () => {
-    built = await builtPage();
-    server = await serveEngine(await picoEngine(), { pageFolder: built.folder });
+  const studio = openStudio(async (folder) => {
     const small = sharp(join(faceApiFolder(), 'demo/sample1.jpg')).resize(800);
-    group = join(built.folder, 'group.jpg');
+    group = join(folder, 'group.jpg');
     await small.jpeg().toFile(group);
     // what Chromium shows as its camera: a film of JPEG pictures, one after the other
-    const film = join(built.folder, 'camera.mjpeg');
+    const film = join(folder, 'camera.mjpeg');
     const frame = await sharp(group).resize(640, 480, { fit: 'cover' }).jpeg().toBuffer();
     await writeFile(film, Buffer.concat([frame, frame]));
-    browser = await launchChromium([
+    return [
       '--use-fake-ui-for-media-stream',
       '--use-fake-device-for-media-stream',
       `--use-file-for-fake-video-capture=${film}`,
-    ]);
+    ];
   });
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-    await built?.remove();
-  });
-  beforeEach(async () => {
-    page = await browser.newPage();
-    faults = faultsOf(page, server.url);
-    await page.goto(server.url);
-    await page.getByLabel('Describe a face').waitFor();
-  });
-  afterEach(async () => {
-    await page.close();
-    expect(faults).toEqual([]);
+  let page: Page;
+  beforeEach(() => {
+    page = studio.page;
   });
 
   const choose = (radio: string) => page.getByRole('radio', { name: radio }).check({ force: true });
@@ -102,9 +82,8 @@ describe.skipIf(!hasChromium)('faces at large and photos in Chromium', () => {
     expect(share(0.75, 0.8, 0.9, 0.9)).toBeGreaterThan(0.25);
     // and back to the original
     await page.getByRole('button', { name: 'The original' }).click();
-    expect(await bytesOf(page.locator('.print.large img'))).toEqual(
-      await bytesOf(page.getByRole('button', { name: 'The original' }).locator('img')),
-    );
+    const original = await bytesOf(page.getByRole('button', { name: 'The original' }).locator('img'));
+    await expect.poll(() => bytesOf(page.locator('.print.large img'))).toEqual(original);
   });
 
   test('which experts fired where: tables by layer, one of them over the face, its numbers', async () => {

@@ -3,6 +3,16 @@ import pg from 'pg';
 import { overOutages } from './outages.ts';
 
 const pollMs = 250;
+const relockTries = 40;
+const relockMs = 25;
+
+const lockText = 'select pg_try_advisory_lock(hashtextextended($1, 0)) as done';
+const unlockText = 'select pg_advisory_unlock(hashtextextended($1, 0)) as done';
+
+async function ask(client: pg.Client, text: string, name: string): Promise<boolean> {
+  const { rows } = await client.query<{ done: boolean }>(text, [name]);
+  return rows[0]!.done;
+}
 
 /**
  * Locks by name that hold among all processes on a database: PostgreSQL's advisory locks on one connection, so that those of a
@@ -19,7 +29,7 @@ export class PgLocks {
 
   /** Runs the work under a lock, when it is free. @throws the work's error, the signal's reason, the last error of a server that stays away. */
   async exclusively<T>(name: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    while (!(await this.#query('select pg_try_advisory_lock(hashtextextended($1, 0)) as done', name)))
+    while (!(await this.#query(lockText, name)))
       await sleep(pollMs, undefined, { signal }).catch(() => {
         throw signal.reason;
       });
@@ -29,34 +39,36 @@ export class PgLocks {
     } finally {
       this.#held.delete(name);
       // a lock that was lost with its connection is no fault of the work
-      await this.#query('select pg_advisory_unlock(hashtextextended($1, 0)) as done', name).catch(() => {});
+      await this.#query(unlockText, name).catch(() => {});
     }
   }
 
   async #query(text: string, name: string): Promise<boolean> {
     return overOutages(async () => {
       this.#client ??= this.#connect();
-      const { rows } = await (await this.#client).query<{ done: boolean }>(text, [name]);
-      return rows[0]!.done;
+      return ask(await this.#client, text, name);
     });
   }
 
-  async #connect(): Promise<pg.Client> {
+  #connect(): Promise<pg.Client> {
     const client = new pg.Client({ connectionString: this.#url, keepAlive: true });
+    const opened = this.#open(client);
+    // word of an old connection may come when there is a new one
     const lost = () => {
-      this.#client = undefined;
+      if (this.#client === opened) this.#client = undefined;
     };
     client.on('error', lost);
     client.on('end', lost);
-    try {
-      await client.connect();
-      // what is being worked on under a connection that broke stays locked
-      for (const name of this.#held) await client.query('select pg_try_advisory_lock(hashtextextended($1, 0))', [name]);
-      return client;
-    } catch (error) {
-      lost();
-      throw error;
-    }
+    opened.catch(lost);
+    return opened;
+  }
+
+  async #open(client: pg.Client): Promise<pg.Client> {
+    await client.connect();
+    // what is being worked on under a connection that broke stays locked, once the server has noticed that it broke
+    for (const name of this.#held)
+      for (let left = relockTries; left > 0 && !(await ask(client, lockText, name)); left--) await sleep(relockMs);
+    return client;
   }
 
   async close(): Promise<void> {

@@ -348,6 +348,31 @@ describe('many requests', () => {
     expect(types(again.events)).toEqual(['reused', 'reused', 'reused']);
   });
 
+  it('ask under the lock of a store that has one, and once the lock is had look again', async () => {
+    const fake = await start();
+    const { captioner, store } = client(fake);
+    await captioner.caption(face('a'));
+    const names: string[] = [];
+    // as if another process had answered while this one waited
+    let answeredBy: MemoryStore | undefined;
+    const shared = {
+      get: async (key: string) => answeredBy?.get(key),
+      put: async () => {},
+      exclusively: async <T>(name: string, work: () => Promise<T>) => {
+        names.push(name);
+        answeredBy = store;
+        return work();
+      },
+    };
+    const other = client(fake, { store: shared });
+    expect(await other.captioner.caption(face('a'))).toEqual(captions);
+    expect(await other.captioner.caption(face('a'))).toEqual(captions);
+    expect(fake.seen).toHaveLength(1);
+    // the second found it without a lock
+    expect(names).toEqual([fake.seen[0]!.key]);
+    expect(types(other.events)).toEqual(['reused', 'reused']);
+  });
+
   it('end when the store cannot keep an answer', async () => {
     const fake = await start();
     const store = { get: async () => undefined, put: () => Promise.reject(new Error('disk full')) };

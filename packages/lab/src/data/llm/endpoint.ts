@@ -141,18 +141,7 @@ export class LlmEndpoint {
    * @throws LlmItemError when this item was given up, now or in an earlier run (see `Asking`); LlmPending when it waits for a batch; LlmRunError when the run cannot go on; the signal's reason.
    */
   request<T>(request: LlmRequest<T>, signal?: AbortSignal): Promise<T> {
-    const { store } = this.#options;
-    return this.#inFlight.join(
-      request.key,
-      async (shared) => {
-        const obtain = () => this.#obtain(request, shared);
-        // a worker whose lease ran out may still be asking
-        return store.exclusively && (await this.kept(request)) === undefined
-          ? store.exclusively(request.key, obtain, shared)
-          : obtain();
-      },
-      signal,
-    );
+    return this.#inFlight.join(request.key, (shared) => this.#obtain(request, shared), signal);
   }
 
   /** Result of an earlier run; undefined when there is none. */
@@ -267,6 +256,18 @@ export class LlmEndpoint {
   async #obtain<T>(request: LlmRequest<T>, signal: AbortSignal): Promise<T> {
     const kept = await this.kept(request);
     if (kept !== undefined) return kept;
+    const { store } = this.#options;
+    if (!store.exclusively) return this.#ask(request, signal);
+    const ask = async () => {
+      // a worker whose lease ran out may have asked until now
+      const meanwhile = await this.kept(request);
+      return meanwhile === undefined ? this.#ask(request, signal) : meanwhile;
+    };
+    return store.exclusively(request.key, ask, signal);
+  }
+
+  /** Asks for what is not kept. */
+  async #ask<T>(request: LlmRequest<T>, signal: AbortSignal): Promise<T> {
     const givenUp = this.#givenUp.get(request.key) ?? (await this.#keptLetter(request));
     if (givenUp) throw new LlmItemError(givenUp, `${request.schema.name} as JSON`);
     if (this.#options.ask === 'batch') throw new LlmPending(request);
