@@ -1,39 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { RunningServer } from '@unif2ace/studio/server';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { hasChromium, launchChromium } from '../chromium.ts';
-import { builtPage, bytesOf, drop, faultsOf, makeFaces, picoEngine, seriousFaults, shoot } from './studio-page.ts';
-import { serveEngine } from './support.ts';
+import type { Page } from 'playwright-core';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { hasChromium } from '../chromium.ts';
+import { bytesOf, drop, makeFaces, openStudio, seriousFaults, shoot } from './studio-page.ts';
 
 // The page as it is built, in Chromium, on the bundled model behind a real socket.
 
 describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
-  let built: Awaited<ReturnType<typeof builtPage>>;
-  let server: RunningServer;
-  let browser: Browser;
+  const studio = openStudio();
   let page: Page;
-  let faults: string[];
-  beforeAll(async () => {
-    built = await builtPage();
-    server = await serveEngine(await picoEngine(), { pageFolder: built.folder });
-    browser = await launchChromium();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-    await built?.remove();
-  });
-  beforeEach(async () => {
-    page = await browser.newPage();
-    faults = faultsOf(page, server.url);
-    await page.goto(server.url);
-    await page.getByLabel('Describe a face').waitFor();
-  });
-  afterEach(async () => {
-    await page.close();
-    expect(faults).toEqual([]);
+  beforeEach(() => {
+    page = studio.page;
   });
 
   const finished = () => page.locator('.prints img').first();
@@ -55,7 +33,7 @@ describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
       page.waitForEvent('download'),
       page.getByRole('button', { name: 'Download picture 1' }).click(),
     ]);
-    const file = join(built.folder, 'generated.png');
+    const file = join(studio.folder, 'generated.png');
     await download.saveAs(file);
 
     await page.locator('.print-button').first().click();
@@ -75,7 +53,7 @@ describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
     await shoot(page, 'asked');
     expect(await seriousFaults(page)).toEqual([]);
 
-    await page.goto(server.url);
+    await page.goto(studio.server.url);
     await page.reload();
     await page.getByLabel('Describe a face').waitFor();
     expect(await fieldOf('Describe a face')).toBe('');
@@ -213,7 +191,7 @@ describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
         expect(await page.getByRole('heading', { level: 1 }).count(), name).toBe(1);
       };
       for (const view of ['look', 'history', 'create']) {
-        await page.goto(`${server.url}#${view}`);
+        await page.goto(`${studio.server.url}#${view}`);
         await page.locator(`nav a[aria-current=page][href="#${view}"]`).waitFor();
         await fits(view);
       }

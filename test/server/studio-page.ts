@@ -3,10 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type PixelImage, pixelImage } from '@unif2ace/core';
 import { decodeImage } from '@unif2ace/core/node';
-import { ThreadedEngine } from '@unif2ace/studio/server';
+import { type RunningServer, ThreadedEngine } from '@unif2ace/studio/server';
 import axe from 'axe-core';
-import type { Locator, Page } from 'playwright-core';
+import type { Browser, Locator, Page } from 'playwright-core';
 import { build } from 'vite';
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
+import { launchChromium } from '../chromium.ts';
+import { serveEngine } from './support.ts';
 
 // What the tests of the studio page share: the page as it is built, Chromium, the bundled model.
 
@@ -26,13 +29,53 @@ export async function builtPage(): Promise<{ folder: string; remove(): Promise<v
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
-export function picoEngine(): Promise<ThreadedEngine> {
+/** What a test of the page on the bundled model stands on; `page` is a new one for each test. */
+export interface OpenedStudio {
+  folder: string;
+  server: RunningServer;
+  page: Page;
+}
+
+/**
+ * Opens the page in Chromium on the bundled model before each test of the block, and sees after each that the page had no error
+ * and asked nobody else. `flags` gives more flags for Chromium, once the page's folder is there.
+ */
+export function openStudio(flags?: (folder: string) => Promise<string[]>): OpenedStudio {
+  const opened = {} as OpenedStudio;
+  let built: Awaited<ReturnType<typeof builtPage>>;
+  let browser: Browser;
+  let faults: string[];
+  beforeAll(async () => {
+    built = await builtPage();
+    opened.folder = built.folder;
+    opened.server = await serveEngine(await picoEngine(), { pageFolder: built.folder });
+    browser = await launchChromium(await flags?.(built.folder));
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await opened.server?.close();
+    await built?.remove();
+  });
+  beforeEach(async () => {
+    opened.page = await browser.newPage();
+    faults = faultsOf(opened.page, opened.server.url);
+    await opened.page.goto(opened.server.url);
+    await opened.page.getByLabel('Describe a face').waitFor();
+  });
+  afterEach(async () => {
+    await opened.page.close();
+    expect(faults).toEqual([]);
+  });
+  return opened;
+}
+
+function picoEngine(): Promise<ThreadedEngine> {
   const weights = join(root, 'weights');
   return ThreadedEngine.open({ model: join(weights, 'pico'), attributes: join(weights, 'attributes') });
 }
 
 /** Errors of a page and its requests to other places, as they come. */
-export function faultsOf(page: Page, home: string): string[] {
+function faultsOf(page: Page, home: string): string[] {
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(error.message));
   page.on('request', (request) => {

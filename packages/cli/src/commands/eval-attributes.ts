@@ -1,15 +1,14 @@
 import { join, resolve } from 'node:path';
 import { loadAttributeClassifier } from '@unif2ace/core/node';
-import { type AttributeScore, evaluateAttributes, readCelebA } from '@unif2ace/lab';
+import { type AttributeScore, evaluateAttributes } from '@unif2ace/lab';
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { dataFolder } from '../data-folder.ts';
 import type { Environment } from '../environment.ts';
 import { CommandError } from '../errors.ts';
 import { addJsonOption, jsonOption, parseOptions, pathOption } from '../options.ts';
 import { writeJson } from '../output.ts';
 import { StatusLine } from '../progress.ts';
-import { addTestFaceOptions, testFaceOptions, testFaces } from '../test-faces.ts';
+import { addTestFaceOptions, testAndTrainingFaces, testFaceOptions } from '../test-faces.ts';
 
 const Options = z.object({ json: jsonOption, model: pathOption.optional(), ...testFaceOptions });
 
@@ -25,9 +24,7 @@ async function evaluate(env: Environment, raw: Record<string, unknown>): Promise
   const options = parseOptions('eval attributes', Options, raw);
   const model = options.model ? resolve(env.cwd, options.model) : join(env.root, 'weights', 'attributes');
   const { config, weights, hash } = await loadAttributeClassifier(model);
-  const faces = await testFaces(env, options);
-  const folder = await dataFolder(env, options.data);
-  const others = (await readCelebA(folder)).filter(({ split }) => split === 'train');
+  const { test: faces, train: others, folder } = await testAndTrainingFaces(env, options);
   if (others.length === 0)
     throw new CommandError('--data', 'faces of training identities too', `none in ${folder}`, 'the whole data set');
   const status = new StatusLine(env.stderr);

@@ -1,4 +1,4 @@
-import { ModelError } from '../model/source.ts';
+import { ModelError, type ModelSource } from '../model/source.ts';
 import type { LoadPrediction, LoadProgress } from './platform.ts';
 
 const cacheName = 'unif2ace-1';
@@ -50,6 +50,11 @@ export class Downloads {
       downloadBytes: total(planned.filter(({ kept }) => !kept)),
       cachedBytes: total(planned.filter(({ kept }) => kept)) ?? 0,
     };
+  }
+
+  /** The files below an address, which ends in a slash. */
+  source(base: URL): ModelSource {
+    return { name: base.href, read: (file) => this.get(new URL(file, base)) };
   }
 
   /** @throws ModelError when it cannot be had, the signal's reason. */

@@ -19,7 +19,7 @@ class WebLoading implements Loading {
   async findModel(model: string | URL): Promise<ModelSource> {
     const base = baseOf(model);
     await this.#downloads.plan(await this.#files(base));
-    return { name: base.href, read: (file) => this.#downloads.get(new URL(file, base)) };
+    return this.#downloads.source(base);
   }
 
   get prediction() {

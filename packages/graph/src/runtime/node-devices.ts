@@ -1,10 +1,8 @@
 import { listSupportedBackends } from 'onnxruntime-node';
-import { buildModel } from '../onnx/lower.ts';
-import { add } from '../ops/elementwise.ts';
-import { input } from '../tensor.ts';
 import { chooseDevice, type Device, type DeviceChoice, devices } from './devices.ts';
 import { workerRuntime } from './node-worker.ts';
-import { float32, type Runtime, type SessionOptions } from './session.ts';
+import type { Runtime, SessionOptions } from './session.ts';
+import { tryOut } from './try-out.ts';
 
 /** Devices whose provider is part of the installed engine. */
 export function installedDevices(): Device[] {
@@ -12,20 +10,12 @@ export function installedDevices(): Device[] {
   return devices.filter((device) => bundled.includes(device));
 }
 
-/** Runs a small graph. */
-async function tryOut(runtime: Runtime): Promise<void> {
-  const x = input('x', [1]);
-  const session = await runtime.createSession(buildModel({ y: add(x, x) }));
-  await session.run({ x: float32(Float32Array.of(1), [1]) });
-  await session.release();
-}
-
 /** The wanted device, or what `auto` comes to here, and why. @throws DeviceError naming what can be had. */
 export function findDevice(wanted: Device | 'auto' = 'auto'): Promise<DeviceChoice> {
   return chooseDevice(wanted, installedDevices(), async (device) => {
     const runtime = workerRuntime({ device });
     try {
-      await tryOut(runtime);
+      await (await tryOut(runtime)).release();
     } finally {
       await runtime.close();
     }
@@ -44,7 +34,7 @@ export async function openRuntime(
   const probe = async (device: Device) => {
     const candidate = workerRuntime({ ...options, device });
     try {
-      await tryOut(candidate);
+      await (await tryOut(candidate)).release();
       runtime = candidate;
     } catch (error) {
       await candidate.close();

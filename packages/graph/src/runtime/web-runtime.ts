@@ -1,13 +1,11 @@
 import { encodeModel } from '../onnx/encode.ts';
-import { buildModel } from '../onnx/lower.ts';
 import type { OnnxModel } from '../onnx/model.ts';
-import { add } from '../ops/elementwise.ts';
-import { input } from '../tensor.ts';
 import { CheckedSession, guard, infos } from './checked-session.ts';
 import { chooseDevice, type Device, type DeviceChoice, firstLine } from './devices.ts';
 import { MovingSession, watchLoss } from './gpu-loss.ts';
-import { float32, type Runtime, type Session, SessionError, type SessionOptions } from './session.ts';
+import { type Runtime, type Session, SessionError, type SessionOptions } from './session.ts';
 import { LocalStates } from './states.ts';
+import { tryOut } from './try-out.ts';
 import { type Engine, loadEngine, threadReason, type WebDevice, webDevices, webgpuFault } from './web-engine.ts';
 
 /** Options of sessions that a browser has. */
@@ -76,10 +74,8 @@ class WebRuntime implements Runtime {
 
   /** Brings the engine's files and threads, so that nothing is fetched later, and sees whether it computes. */
   async start(): Promise<void> {
-    const x = input('x', [1]);
     // kept until the end: with its last session the engine gives up the GPU
-    this.#first = await this.createSession(buildModel({ y: add(x, x) }));
-    await this.#first.run({ x: float32(Float32Array.of(1), [1]) });
+    this.#first = await tryOut(this);
   }
 
   async close(): Promise<void> {

@@ -55,7 +55,7 @@ async function trainAndScore(recipe: AttributeRecipe, run: PhotoRun): Promise<At
     imageSize,
     faces,
     count: train.length,
-    layout: { seed, settings, config },
+    layout: { seed, settings, config, mixup: recipe.mixup },
     ...(recipe.mixup !== undefined && { mixup: recipe.mixup }),
     feeds: (chosen) => {
       const truth = chosen.flatMap((face) => labelsOf(train[face]!.attributes, config));

@@ -22,8 +22,6 @@ export interface StudioEngine {
    * no error. With "aligned" nothing is searched: the picture itself is looked at.
    */
   faces(photo: Blob, face?: FaceSource['face'], signal?: AbortSignal): Promise<FacesInPhoto>;
-  /** A description, piece by piece as it is made. */
-  describe(face: FaceSource, signal?: AbortSignal): AsyncIterable<string>;
   /** The answer to the last message, piece by piece. */
   ask(face: FaceSource, messages: readonly ChatMessage[], signal?: AbortSignal): AsyncIterable<string>;
   /** Which experts of generation fired where for a face; absent where the engine does not offer it. */
@@ -181,6 +179,18 @@ export interface LayerRouting {
   experts: readonly string[];
   /** Gate weights, 0 where an expert never fired: [E, N] row by row, [E] at sequence level. */
   weights: Float32Array;
+}
+
+/** That of core, which a page before a server does not load. */
+const describeQuestion = 'Describe the face.';
+
+/** A description, piece by piece as it is made. */
+export function describeFace(
+  engine: Pick<StudioEngine, 'ask'>,
+  face: FaceSource,
+  signal?: AbortSignal,
+): AsyncIterable<string> {
+  return engine.ask(face, [{ role: 'user', text: describeQuestion }], signal);
 }
 
 /** A failure to show: one line that says what, expected, got and what to try. */

@@ -18,7 +18,6 @@ import {
 import { serverEvents } from './server-events.ts';
 import { SessionKey } from './session-key.ts';
 
-const describeQuestion = 'Describe the face.';
 const maxPreviews = 100;
 const infoPath = 'v1/models';
 
@@ -136,10 +135,6 @@ export class HttpEngine implements StudioEngine {
     const index = chosen.index === 'aligned' ? 0 : chosen.index;
     const crop = pngOf(chosen.crop.slice(chosen.crop.indexOf(',') + 1));
     return { width, height, faces, chosen: { index, crop, attributes: chosen.attributes } };
-  }
-
-  describe(face: FaceSource, signal?: AbortSignal): AsyncIterable<string> {
-    return this.ask(face, [{ role: 'user', text: describeQuestion }], signal);
   }
 
   async *ask(

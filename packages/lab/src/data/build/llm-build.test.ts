@@ -14,6 +14,8 @@ import {
   FakeClock,
   type FakeEndpoint,
   fakeEndpoint,
+  plainContent,
+  shoesQuestion,
 } from '../llm/test/fake-endpoint.ts';
 import { buildDataset } from './build-dataset.ts';
 import { BatchesPending } from './llm-batches.ts';
@@ -35,26 +37,8 @@ beforeAll(async () => {
 afterEach(() => fake.close());
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-const questions = [
-  {
-    kind: 'unanswerable',
-    topic: 'shoes',
-    question: 'What shoes does the person wear?',
-    answer: 'The photo does not show that.',
-    label: 'unknown',
-    evidence: [],
-  },
-];
-
 async function serve(answer: (request: AskedRequest) => Answer, latencyMs = 0): Promise<void> {
-  fake = await fakeEndpoint({
-    answer,
-    latencyMs,
-    content: (body) =>
-      JSON.stringify(body.response_format).includes('"questions"')
-        ? { questions }
-        : { captions: ['The photo shows the face of a person.'] },
-  });
+  fake = await fakeEndpoint({ answer, latencyMs, content: plainContent });
 }
 
 /** A run of the build: only its folder and its store outlive it. */
@@ -134,7 +118,7 @@ describe('a build by a language model', () => {
     expect(fake.completed.size).toBe(requestsPerFace * (faces - 1));
     expect([...fake.completed.values()]).toEqual(new Array(fake.completed.size).fill(1));
     for await (const record of (await openDataset(join(root, 'faults'))).records())
-      expect(record.questions).toMatchObject(questions);
+      expect(record.questions).toMatchObject([shoesQuestion]);
 
     fake.seen.length = 0;
     expect((await build('faults')).summary.rejected).toEqual(summary.rejected);

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LlmCaptioner } from '../llm/captioner.ts';
 import { LlmEndpoint } from '../llm/endpoint.ts';
 import { LlmQuestionWriter } from '../llm/question-writer.ts';
-import { type Answer, type FakeEndpoint, fakeEndpoint } from '../llm/test/fake-endpoint.ts';
+import { type Answer, type FakeEndpoint, fakeEndpoint, plainContent } from '../llm/test/fake-endpoint.ts';
 import { type BuildOptions, buildDataset } from './build-dataset.ts';
 import { openPostgresStore } from './pg-store.ts';
 import { queueAhead } from './queue.ts';
@@ -201,23 +201,7 @@ describe.skipIf(!url)('a language model behind a queue (UNIF2ACE_POSTGRES)', () 
     await forget();
     folder = await mkdtemp(join(tmpdir(), 'queue-llm-'));
     await writeTinyCelebA(join(folder, 'celeba'), faces, 5);
-    const questions = [
-      {
-        kind: 'unanswerable',
-        topic: 'shoes',
-        question: 'What shoes does the person wear?',
-        answer: 'The photo does not show that.',
-        label: 'unknown',
-        evidence: [],
-      },
-    ];
-    fake = await fakeEndpoint({
-      answer: ({ key }) => answerOf(key),
-      content: ({ response_format }) =>
-        JSON.stringify(response_format).includes('"questions"')
-          ? { questions }
-          : { captions: ['The photo shows the face of a person.'] },
-    });
+    fake = await fakeEndpoint({ answer: ({ key }) => answerOf(key), content: plainContent });
     worker = startWorker(fake.baseURL).child;
   });
   afterAll(async () => {

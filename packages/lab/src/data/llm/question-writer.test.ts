@@ -3,7 +3,7 @@ import type { FaceToDescribe, RecordQuestion } from '../build/types.ts';
 import { LlmEndpoint } from './endpoint.ts';
 import type { LlmEvent } from './events.ts';
 import { LlmQuestionWriter } from './question-writer.ts';
-import { FakeClock, type FakeEndpoint, fakeEndpoint, MemoryStore } from './test/fake-endpoint.ts';
+import { FakeClock, type FakeEndpoint, fakeEndpoint, MemoryStore, shoesQuestion } from './test/fake-endpoint.ts';
 
 const face: FaceToDescribe = {
   id: 'f1',
@@ -19,14 +19,6 @@ const smiling: RecordQuestion = {
   answer: 'Yes, the person is smiling.',
   label: 'yes',
   evidence: ['Smiling'],
-};
-const unknown: RecordQuestion = {
-  kind: 'unanswerable',
-  topic: 'shoes',
-  question: 'What shoes does the person wear?',
-  answer: 'The photo does not show that.',
-  label: 'unknown',
-  evidence: [],
 };
 
 let fake: FakeEndpoint | undefined;
@@ -53,8 +45,8 @@ async function writer(...replies: RecordQuestion[][]) {
 
 describe('LlmQuestionWriter', () => {
   it('asks from attributes and captions alone', async () => {
-    const { writer: questioner } = await writer([smiling, unknown]);
-    expect(await questioner.questions(face, ['A smiling person.'])).toEqual([smiling, unknown]);
+    const { writer: questioner } = await writer([smiling, shoesQuestion]);
+    expect(await questioner.questions(face, ['A smiling person.'])).toEqual([smiling, shoesQuestion]);
     const [, user] = fake!.seen[0]!.body.messages;
     expect(user!.content).toContain('- Smiling: yes (label)\n- Wearing_Hat: no (label)');
     expect(user!.content).toContain('["A smiling person."]');

@@ -1,5 +1,4 @@
 import type { LoadProgress } from '@unif2ace/core';
-import { describeQuestion } from '@unif2ace/core';
 import type { EngineInfo as ModelInfo } from '../../server/engine.ts';
 import {
   type ChatMessage,
@@ -99,10 +98,6 @@ export class BrowserEngine implements StudioEngine {
     };
   }
 
-  describe(face: FaceSource, signal?: AbortSignal): AsyncIterable<string> {
-    return this.ask(face, [{ role: 'user', text: describeQuestion }], signal);
-  }
-
   async *ask(
     { picture, face }: FaceSource,
     messages: readonly ChatMessage[],
@@ -156,7 +151,8 @@ export class BrowserEngine implements StudioEngine {
           preview ? [createImageBitmap(pngOf(preview)).then((picture) => ({ index, masked, picture }))] : [],
         ),
       );
-      if (!signal?.aborted) onStep?.({ step, steps, images: shown });
+      if (onStep && !signal?.aborted) onStep({ step, steps, images: shown });
+      else for (const { picture } of shown) picture.close();
     });
     return { images: (images as Uint8Array[]).map(pngOf), elapsedMs: performance.now() - startMs };
   }

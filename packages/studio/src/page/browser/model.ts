@@ -4,7 +4,6 @@ import {
   type FaceDetector,
   faceApiDetector,
   type LoadProgress,
-  type ModelSource,
   modelFiles,
   predictedMemoryBytes,
   readAttributeClassifier,
@@ -45,12 +44,8 @@ async function planned(
 export async function predict(addresses: ModelAddresses, device: WantedDevice): Promise<Prediction> {
   const downloads = await planned(addresses, device);
   const { prediction } = downloads;
-  const config = await readModelConfig(sourceOf(downloads, addresses.model));
+  const config = await readModelConfig(downloads.source(new URL(addresses.model)));
   return { ...prediction, memoryBytes: predictedMemoryBytes(config) };
-}
-
-function sourceOf(downloads: Downloads, base: string): ModelSource {
-  return { name: base, read: (file) => downloads.get(new URL(file, base)) };
 }
 
 export interface OpenOptions {
@@ -65,7 +60,7 @@ export async function openEngine(
   { onProgress, onFallback }: OpenOptions,
 ): Promise<{ engine: LocalEngine; reason: string }> {
   const downloads = await planned(addresses, wanted, onProgress);
-  const source = (base: string) => sourceOf(downloads, base);
+  const source = (base: string) => downloads.source(new URL(base));
   const model = await readModel(source(addresses.model));
   const classifier = await readAttributeClassifier(source(addresses.attributes));
   const faces = source(addresses.faces);

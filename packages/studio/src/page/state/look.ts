@@ -1,5 +1,5 @@
 import { batch, computed, signal } from '@preact/signals';
-import type { ChatMessage, FaceSource, FacesInPhoto } from '../engine.ts';
+import { type ChatMessage, describeFace, type FaceSource, type FacesInPhoto } from '../engine.ts';
 import type { CreateState, Parts } from './create.ts';
 import type { HistoryEntry } from './history.ts';
 import { Runner } from './runner.ts';
@@ -47,7 +47,7 @@ export function lookState({ engine, info, preferences }: Parts, create: CreateSt
         const looked = source.value;
         if (!looked) return;
         report({ state: 'working', note: 'Describing' });
-        for await (const piece of engine.describe(looked, signal)) {
+        for await (const piece of describeFace(engine, looked, signal)) {
           signal.throwIfAborted();
           description.value += piece;
         }

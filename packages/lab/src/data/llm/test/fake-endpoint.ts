@@ -2,6 +2,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import type { RecordQuestion } from '../../build/types.ts';
 
 /** How one request is answered. */
 export type Answer =
@@ -49,6 +50,23 @@ interface FakeBatch {
   input_file_id: string;
   output_file_id?: string;
   error_file_id?: string;
+}
+
+/** A question that every photo bears. */
+export const shoesQuestion: RecordQuestion = {
+  kind: 'unanswerable',
+  topic: 'shoes',
+  question: 'What shoes does the person wear?',
+  answer: 'The photo does not show that.',
+  label: 'unknown',
+  evidence: [],
+};
+
+/** Captions or questions, whichever a request wants, that suit every photo. */
+export function plainContent({ response_format }: Pick<Body, 'response_format'>): object {
+  return JSON.stringify(response_format).includes('"questions"')
+    ? { questions: [shoesQuestion] }
+    : { captions: ['The photo shows the face of a person.'] };
 }
 
 export interface FakeEndpoint {
