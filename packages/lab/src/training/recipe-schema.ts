@@ -65,6 +65,7 @@ const modelStageRules = {
   topicEmphasis: z.record(z.string(), z.number().positive()).optional(),
   questionTokens: count,
   conditionDropout: share,
+  listedPrompts: share.optional(),
   mmuCoefficient: weight,
   balanceCoefficient: weight,
   loss: z.strictObject({

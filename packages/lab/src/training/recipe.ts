@@ -51,6 +51,8 @@ export interface ModelStage extends LoopSettings {
   questionTokens: number;
   /** Share of prompts dropped, so that guidance has an unconditional branch. */
   conditionDropout: number;
+  /** Share of prompts that list much of what is known, also what is absent, so that every face teaches more words. Default 0. */
+  listedPrompts?: number;
   /** Weight of the understanding loss beside D3Diff. */
   mmuCoefficient: number;
   /** Weight of the balance terms. */

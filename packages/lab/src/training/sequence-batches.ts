@@ -23,7 +23,7 @@ import {
 } from '@unif2ace/core';
 import { float32, int32, type Philox, type TensorValues } from '@unif2ace/graph';
 import type { Attributes } from '../data/grammar/attributes.ts';
-import { captionFace, promptCaption } from '../data/grammar/caption.ts';
+import { captionFace, listCaption, promptCaption } from '../data/grammar/caption.ts';
 import { type Question, QuestionBank } from '../data/grammar/questions.ts';
 import type { EncodedFaces } from './encode-faces.ts';
 import { TrainError } from './events.ts';
@@ -155,7 +155,7 @@ export class SequenceBatches {
     const rows = this.#order.slice(first, t2iBatch).map((face, i): Row => {
       const random = exampleRandom(this.#seed, streams.t2i, first + i);
       const codes = this.#faces.codes[this.#entry(face, random)]!;
-      const text = this.#tokenizer.encode(promptCaption(this.#labels[face]!, random).text);
+      const text = this.#tokenizer.encode(this.#prompt(this.#labels[face]!, random));
       const count = drawMaskCount(loss.law, codeCount, random);
       const masked = drawMask(count, codeCount, random);
       const image = imageIds(
@@ -191,6 +191,13 @@ export class SequenceBatches {
         't2i.scoreWeights': float32(Float32Array.from(scoreWeights), [t2iBatch * codeCount]),
       }),
     };
+  }
+
+  #prompt(labels: Attributes, random: Philox): string {
+    const { listedPrompts = 0 } = this.#stage;
+    // nothing is drawn where there are none: recipes without them see the prompts they have always seen
+    const listed = listedPrompts > 0 && random.uniform() < listedPrompts;
+    return (listed ? listCaption : promptCaption)(labels, random).text;
   }
 
   /** Faces with a caption and some questions each; captions and questions count the same, however long they are. */

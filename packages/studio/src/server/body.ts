@@ -1,7 +1,7 @@
-import { isUtf8 } from 'node:buffer';
-import { setImmediate } from 'node:timers/promises';
 import { ApiError, invalid } from './errors.ts';
+import { type Form, parseForm, parseJson } from './parse-body.ts';
 import { limits } from './schemas/common.ts';
+import type { UploadThread } from './upload-thread.ts';
 
 /** Counts bytes of a body as they arrive. @throws ApiError 429 */
 export type TakeBytes = (bytes: number) => void;
@@ -44,51 +44,29 @@ function tooLarge(): ApiError {
  * The whole body, its length checked before and while it is read.
  * @throws ApiError 413 for a body above the limit, 429 when the budget is spent.
  */
-async function readBody(request: Request, take: TakeBytes): Promise<Buffer> {
-  if (Number(request.headers.get('content-length') ?? 0) > limits.bodyBytes) throw tooLarge();
-  const parts: Uint8Array[] = [];
+async function readBody(request: Request, take: TakeBytes): Promise<Uint8Array<ArrayBuffer>> {
+  const told = Number(request.headers.get('content-length') ?? 0);
+  if (told > limits.bodyBytes) throw tooLarge();
+  // filled as it comes: putting 17 MB together at the end would take the event loop for long
+  let body = new Uint8Array(Number.isSafeInteger(told) && told > 0 ? told : 2 ** 16);
   let bytes = 0;
   try {
     for await (const part of (request.body ?? []) as AsyncIterable<Uint8Array>) {
       if (bytes + part.length > limits.bodyBytes) throw tooLarge();
       take(part.length);
+      if (bytes + part.length > body.length) {
+        const larger = new Uint8Array(Math.min(limits.bodyBytes, 2 * (bytes + part.length)));
+        larger.set(body.subarray(0, bytes));
+        body = larger;
+      }
+      body.set(part, bytes);
       bytes += part.length;
-      parts.push(part);
     }
-    const body = Buffer.concat(parts, bytes);
-    // each look at many megabytes takes a turn of its own
-    await setImmediate();
-    return body;
+    return body.subarray(0, bytes);
   } catch (error) {
     if (error instanceof ApiError) throw error;
     throw invalid(null, 'the body ended before its end', 'incomplete_body');
   }
-}
-
-const maxStructureBytes = 64 * 1024;
-
-/** Whether more than so many bytes are outside of strings: a body of millions of brackets would block while it is parsed. */
-function isOverstructured(json: Buffer): boolean {
-  let structure = 0;
-  for (let at = 0; at < json.length; ) {
-    const quote = json.indexOf(0x22, at);
-    structure += (quote < 0 ? json.length : quote) - at;
-    if (structure > maxStructureBytes) return true;
-    if (quote < 0) return false;
-    let end = json.indexOf(0x22, quote + 1);
-    while (end > 0 && isEscaped(json, end)) end = json.indexOf(0x22, end + 1);
-    if (end < 0) return false;
-    structure += 2;
-    at = end + 1;
-  }
-  return false;
-}
-
-function isEscaped(json: Buffer, quote: number): boolean {
-  let slashes = 0;
-  // strings of backslashes alone are no picture: a short look back is enough
-  for (let at = quote - 1; at >= 0 && slashes < 4096 && json[at] === 0x5c; at--) slashes++;
-  return slashes % 2 === 1;
 }
 
 function contentType(request: Request): string {
@@ -101,55 +79,20 @@ function unsupported(expected: string): ApiError {
   });
 }
 
-/** @throws ApiError */
-export async function readJson(request: Request, take: TakeBytes): Promise<unknown> {
+/** Bodies up to this size are read here, which takes less than a millisecond. */
+const smallBytes = 64 * 1024;
+
+/** A document in which long pictures are bytes instead of data URLs. @throws ApiError */
+export async function readJson(uploads: UploadThread, request: Request, take: TakeBytes): Promise<unknown> {
   if (contentType(request) !== 'application/json') throw unsupported('application/json');
   const body = await readBody(request, take);
-  if (isOverstructured(body))
-    throw invalid(null, 'expected a small JSON document, got one of too many parts', 'invalid_json');
-  if (!isUtf8(body)) throw invalid(null, 'expected JSON: its bytes are no UTF-8', 'invalid_json');
-  const text = body.toString('utf8').replace(/^\uFEFF/, '');
-  await setImmediate();
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw invalid(null, `expected JSON: ${(error as Error).message.slice(0, 100)}`, 'invalid_json');
-  }
-}
-
-const maxFormParts = 40;
-
-export interface Form {
-  fields: Record<string, string>;
-  files: Record<string, Uint8Array>;
+  return body.length <= smallBytes ? parseJson(body).document : uploads.json(body);
 }
 
 /** A multipart form; a name may be given once. @throws ApiError */
-export async function readForm(request: Request, take: TakeBytes): Promise<Form> {
+export async function readForm(uploads: UploadThread, request: Request, take: TakeBytes): Promise<Form> {
   if (contentType(request) !== 'multipart/form-data') throw unsupported('multipart/form-data');
   const type = request.headers.get('content-type')!;
   const body = await readBody(request, take);
-  if (partsOf(body, type) > maxFormParts)
-    throw invalid(null, `expected a form of at most ${maxFormParts} parts, got more`, 'invalid_form');
-  const parsed = await new Response(body, { headers: { 'Content-Type': type } }).formData().catch(() => {
-    throw invalid(null, 'expected a complete multipart/form-data body', 'invalid_form');
-  });
-  await setImmediate();
-  const form: Form = { fields: Object.create(null), files: Object.create(null) };
-  for (const [name, value] of parsed.entries()) {
-    if (name in form.fields || name in form.files) throw invalid(name.slice(0, 40), 'expected once, got it twice');
-    if (typeof value === 'string') form.fields[name] = value;
-    else form.files[name] = new Uint8Array(await value.arrayBuffer());
-  }
-  return form;
-}
-
-function partsOf(body: Buffer, type: string): number {
-  const boundary = /boundary=(?:"([^"]{1,70})"|([^\s;]{1,70}))/i.exec(type);
-  if (!boundary) throw invalid(null, 'expected a boundary in the content type', 'invalid_form');
-  const mark = Buffer.from(`--${boundary[1] ?? boundary[2]}`);
-  let parts = 0;
-  for (let at = body.indexOf(mark); at >= 0 && parts <= maxFormParts + 1; at = body.indexOf(mark, at + mark.length))
-    parts++;
-  return parts;
+  return body.length <= smallBytes ? parseForm(body, type) : uploads.form(body, type);
 }

@@ -1,3 +1,4 @@
+import { platform, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { loadAttributeClassifier, loadModel, openFaceDetector } from '@unif2ace/core/node';
 import { directRuntime } from '@unif2ace/graph/node';
@@ -7,6 +8,10 @@ import { LocalEngine } from './local-engine.ts';
 
 // Entry of an engine's thread: model, face search, sampling and PNG encoding, so that the server's event loop is free. Calls
 // overlap: a run of the network blocks this thread, between two runs it takes messages.
+
+const modelNiceness = 5;
+// Linux keeps a priority for each thread: one busy with the model never makes the event loop wait; elsewhere it is the whole process's
+if (platform() === 'linux') setPriority(modelNiceness);
 
 const { model: folder, attributes, device, coresEach } = workerData as EngineSetup;
 const model = await loadModel(folder);

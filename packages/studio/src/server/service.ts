@@ -4,8 +4,8 @@ import { type Engine, EngineRefusal } from './engine.ts';
 import { ApiError, invalid } from './errors.ts';
 import { EventStream, type EventStreamOptions } from './event-stream.ts';
 import { Metrics } from './metrics.ts';
-import { Gate } from './pictures.ts';
 import { ClientGone, JobQueue } from './queue.ts';
+import { UploadThread } from './upload-thread.ts';
 
 export interface ServiceOptions extends EventStreamOptions {
   log: Logger;
@@ -30,8 +30,7 @@ export class Service {
   readonly queue: JobQueue;
   readonly metrics = new Metrics();
   readonly budget: BodyBudget;
-  /** Two photos at a time: a decoder may need hundreds of megabytes. */
-  readonly decoding = new Gate(2);
+  readonly uploads = new UploadThread();
   readonly startedSeconds = Math.floor(Date.now() / 1000);
   readonly log: Logger;
   readonly #logPrompts: boolean;

@@ -45,6 +45,30 @@ export function promptCaption(labels: StatedAttributes, random: Philox): Caption
   return captionFace(labels, random, chance(random, 0.7) ? 'short' : 'medium');
 }
 
+const listItems = { fewest: 6, spread: 6 };
+
+/**
+ * A prompt of words between commas that says much of what is known, also what is absent: "smiling young-looking woman, blond hair, no
+ * glasses, bangs". 6–11 items where so many are known, in random order.
+ */
+export function listCaption(labels: StatedAttributes, random: Philox): Omit<Caption, 'length'> {
+  const facts = resolveAttributes(labels);
+  const draft = new Draft(facts);
+  const count = listItems.fewest + random.int(listItems.spread);
+  const present = choosePhrases(facts, random, count, Number.POSITIVE_INFINITY).map((phrase) => ({ phrase }));
+  const absent = absences
+    .filter(({ name }) => facts[name] === false && chance(random, 0.5))
+    .map((absence) => ({ absence }));
+  const chosen = random.shuffle([...present, ...absent]).slice(0, count);
+  const phrases = chosen.flatMap((item) => ('phrase' in item ? [item.phrase] : []));
+  const noun = nounPhrase(byRole(phrases, 'adjective'), draft).replace(/^an? /, '');
+  const words = chosen.flatMap((item) => {
+    if ('absence' in item) return [draft.say(item.absence.inList, { [item.absence.name]: false })];
+    return item.phrase.role === 'adjective' ? [] : [draft.phrase(item.phrase).replace(/^an? /, '')];
+  });
+  return draft.finish([noun, ...words].join(', '));
+}
+
 /** Keeps account of what has been said. */
 export class Draft {
   readonly subject: Subject;
@@ -101,13 +125,18 @@ const salienceOf = ({ group, states }: Phrase): number =>
   states.Heavy_Makeup || states.Wearing_Lipstick ? 1 : salience[group];
 
 /** Up to `count` phrases in random order, the salient ones more often. */
-function choosePhrases(facts: StatedAttributes, random: Philox, count: number): Phrase[] {
+function choosePhrases(
+  facts: StatedAttributes,
+  random: Philox,
+  count: number,
+  adjectiveLimit = maxAdjectives,
+): Phrase[] {
   const left = phrasesOf(facts, random);
   const chosen: Phrase[] = [];
   let adjectives = 0;
   while (left.length > 0 && chosen.length < count) {
     const [phrase] = left.splice(random.categorical(left.map(salienceOf)), 1);
-    if (phrase!.role === 'adjective' && ++adjectives > maxAdjectives) continue;
+    if (phrase!.role === 'adjective' && ++adjectives > adjectiveLimit) continue;
     chosen.push(phrase!);
   }
   return chosen;
@@ -123,12 +152,23 @@ function nounPhrase(phrases: readonly Phrase[], draft: Draft): string {
   return withArticle([...adjectives.map((phrase) => draft.phrase(phrase)), draft.subject.noun].join(' '));
 }
 
+/** What is said to be absent, how often in a sentence, and how between commas. */
+const absences = [
+  { name: 'Smiling', share: 0.12, words: 'not smiling', inList: 'not smiling' },
+  { name: 'Eyeglasses', share: 0.06, words: 'without glasses', inList: 'no glasses' },
+  { name: 'Wearing_Hat', share: 0.04, words: 'without a hat', inList: 'no hat' },
+  { name: 'Bangs', share: 0.02, words: 'without bangs', inList: 'no bangs' },
+] as const;
+
 /** Something that is absent, said now and then, so that "without" has a meaning. */
-function absence(facts: StatedAttributes, draft: Draft, random: Philox): string | undefined {
-  if (facts.Smiling === false && chance(random, 0.12)) return draft.say('not smiling', { Smiling: false });
-  if (facts.Eyeglasses === false && chance(random, 0.06)) return draft.say('without glasses', { Eyeglasses: false });
-  if (facts.Wearing_Hat === false && chance(random, 0.04)) return draft.say('without a hat', { Wearing_Hat: false });
-  if (facts.Bangs === false && chance(random, 0.02)) return draft.say('without bangs', { Bangs: false });
+function absence(
+  facts: StatedAttributes,
+  draft: Draft,
+  random: Philox,
+  form: 'words' | 'inList' = 'words',
+): string | undefined {
+  for (const { name, share, [form]: text } of absences)
+    if (facts[name] === false && chance(random, share)) return draft.say(text, { [name]: false });
   return undefined;
 }
 
@@ -154,7 +194,7 @@ function shortText(facts: StatedAttributes, draft: Draft, random: Philox): strin
     const [adjectives, others] = [byRole(phrases, 'adjective'), phrases.filter(({ role }) => role !== 'adjective')];
     const words = others.map((phrase) => draft.phrase(phrase).replace(/^an? /, ''));
     const noun = nounPhrase(adjectives, draft).replace(/^an? /, '');
-    const without = absence(facts, draft, random)?.replace(/^without (?:a )?/, 'no ');
+    const without = absence(facts, draft, random, 'inList');
     return [noun, ...words, ...(without ? [without] : [])].join(', ');
   }
   const text = described(phrases, draft, random, absence(facts, draft, random));

@@ -7,7 +7,7 @@ import {
   resolveAttributes,
   type StatedAttributes,
 } from './attributes.ts';
-import { type CaptionLength, captionFace } from './caption.ts';
+import { type CaptionLength, captionFace, listCaption } from './caption.ts';
 import { parseCaption } from './parse.ts';
 import { QuestionBank, questionsAbout, readAnswer } from './questions.ts';
 
@@ -30,9 +30,10 @@ const mixedFaces = Array.from({ length: 500 }, (_, seed): StatedAttributes => {
   const known = [...attributeNames, ...furtherNames].filter(() => random.uniform() < 0.7);
   return Object.fromEntries(known.map((name) => [name, random.uniform() < 0.2]));
 });
-const captions = [...faces, ...mixedFaces].flatMap((labels, i) =>
-  lengths.map((length, k) => ({ labels, ...captionFace(labels, new Philox(5, i, k), length) })),
-);
+const captions = [...faces, ...mixedFaces].flatMap((labels, i) => [
+  ...lengths.map((length, k) => ({ labels, ...captionFace(labels, new Philox(5, i, k), length) })),
+  { labels, length: 'list' as const, ...listCaption(labels, new Philox(5, i, 9)) },
+]);
 
 const forbidden =
   /attractive|beaut|pretty|handsome|ugly|\b(?:race|racial|ethnic\w*|white|asian|african|european|caucasian|hispanic|latin[ao]|indian|skin|pale|dark|fair)\b/i;
@@ -91,7 +92,7 @@ describe('captions', () => {
       expect(text).toMatch(own);
       expect(text).not.toMatch(other);
       expect(text).not.toMatch(/\ba [aeiou]|\ban [^aeiou]| {2}| [,.]|,,|\.\.|\band and\b/i);
-      if (length === 'short') expect(text).not.toMatch(/\.$|^[A-Z]/);
+      if (length === 'short' || length === 'list') expect(text).not.toMatch(/\.$|^[A-Z]/);
       else expect(text).toMatch(/^[A-Z].*\.$/);
     }
   });
@@ -125,6 +126,18 @@ describe('captions', () => {
     expect(captionFace(faces[0]!, new Philox(1), 'long').text).not.toBe(
       captionFace(faces[0]!, new Philox(2), 'long').text,
     );
+  });
+
+  it('lists say more of a face than prompts do, what is absent too, in any order', () => {
+    const smiles = (of: readonly { stated: StatedAttributes }[]) =>
+      of.filter(({ stated }) => 'Smiling' in stated).length;
+    const [lists, prompts] = (['list', 'short'] as const).map((kind) =>
+      captions.filter(({ length }) => length === kind),
+    );
+    expect(smiles(lists!)).toBeGreaterThan(2 * smiles(prompts!));
+    expect(lists!.some(({ stated }) => stated.Eyeglasses === false)).toBe(true);
+    const sameFace = new Set(Array.from({ length: 20 }, (_, i) => listCaption(faces[0]!, new Philox(i)).text));
+    expect(sameFace.size).toBe(20);
   });
 });
 

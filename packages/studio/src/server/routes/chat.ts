@@ -3,7 +3,7 @@ import { questionPrompt } from '@unif2ace/core';
 import { readJson } from '../body.ts';
 import type { AskRequest, TextWatch } from '../engine.ts';
 import { invalid, parse } from '../errors.ts';
-import { dataUrlBytes, decodePhoto } from '../pictures.ts';
+import { pictureBytes } from '../pictures.ts';
 import { type ChatChunk, type ChatMessage, ChatRequest, type ChatResponse } from '../schemas/chat.ts';
 import type { Client, Service } from '../service.ts';
 
@@ -17,7 +17,7 @@ interface Question {
 
 export async function chatCompletions(service: Service, client: Client): Promise<Response> {
   const question = await service.budget.hold(async (take) => {
-    const body = parse(ChatRequest, await readJson(client.request, take));
+    const body = parse(ChatRequest, await readJson(service.uploads, client.request, take));
     service.requireModel(body.model);
     return read(service, body);
   });
@@ -53,7 +53,7 @@ async function read(service: Service, body: ChatRequest): Promise<Question> {
   const room = engine.info.answerTokens - 3;
   if (promptTokens > room)
     throw invalid('messages', `expected a question of at most ${room} tokens, got ${promptTokens}; try fewer words`);
-  const { width, height, data } = await decodePhoto(service.decoding, dataUrlBytes(url.url, url.at), url.at);
+  const { width, height, data } = await service.uploads.photo(pictureBytes(url.url, url.at), url.at);
   const maxTokens = body.max_completion_tokens ?? body.max_tokens;
   const ask: AskRequest = {
     photo: { width, height, data },

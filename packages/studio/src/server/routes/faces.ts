@@ -2,14 +2,14 @@ import type { DetectedFace } from '@unif2ace/core';
 import { readJson } from '../body.ts';
 import type { FacesRequest as EngineRequest } from '../engine.ts';
 import { parse } from '../errors.ts';
-import { dataUrlBytes, decodePhoto } from '../pictures.ts';
+import { pictureBytes } from '../pictures.ts';
 import { FacesRequest, type FacesResponse } from '../schemas/faces.ts';
 import type { Client, Service } from '../service.ts';
 
 export async function faces(service: Service, { request }: Client): Promise<Response> {
   const { ask, upright } = await service.budget.hold(async (take) => {
-    const body = parse(FacesRequest, await readJson(request, take));
-    const decoded = await decodePhoto(service.decoding, dataUrlBytes(body.image, 'image'), 'image');
+    const body = parse(FacesRequest, await readJson(service.uploads, request, take));
+    const decoded = await service.uploads.photo(pictureBytes(body.image, 'image'), 'image');
     const { width, height, data, upright } = decoded;
     const ask: EngineRequest = { photo: { width, height, data }, face: body.face ?? 1 };
     return { ask, upright };

@@ -3,7 +3,6 @@ import { setImmediate } from 'node:timers/promises';
 import { readForm, readJson } from '../body.ts';
 import type { EditRequest, EngineStep, SamplingRequest, StepWatch } from '../engine.ts';
 import { invalid, parse } from '../errors.ts';
-import { decodeMask, decodePhoto } from '../pictures.ts';
 import {
   EditFields,
   GenerationRequest,
@@ -25,7 +24,7 @@ interface PictureOrder {
 
 export async function generations(service: Service, client: Client): Promise<Response> {
   const order = await service.budget.hold(async (take): Promise<PictureOrder> => {
-    const body = parse(GenerationRequest, await readJson(client.request, take));
+    const body = parse(GenerationRequest, await readJson(service.uploads, client.request, take));
     service.requireModel(body.model);
     const sampling = samplingOf(service, body);
     const run = (watch: StepWatch) => service.engine.generate(sampling, watch);
@@ -36,7 +35,7 @@ export async function generations(service: Service, client: Client): Promise<Res
 
 export async function edits(service: Service, client: Client): Promise<Response> {
   const order = await service.budget.hold(async (take): Promise<PictureOrder> => {
-    const { fields, files } = await readForm(client.request, take);
+    const { fields, files } = await readForm(service.uploads, client.request, take);
     const { image, 'image[]': listed, mask, ...others } = files;
     const unknown = Object.keys(others)[0];
     if (unknown !== undefined) throw invalid(unknown.slice(0, 40), 'expected the files image and mask, got another');
@@ -46,8 +45,8 @@ export async function edits(service: Service, client: Client): Promise<Response>
     if (!picture || (image && listed)) throw invalid('image', `expected one file, got ${picture ? 'two' : 'none'}`);
     if ((body.region == null) === (mask === undefined))
       throw invalid('region', `expected region or mask, got ${mask ? 'both' : 'none'}; try region=hair`);
-    const photo = await decodePhoto(service.decoding, picture, 'image');
-    const region = mask ? await decodeMask(service.decoding, mask, photo) : scaled(regionOf(body.region!), photo);
+    const photo = await service.uploads.photo(picture, 'image');
+    const region = mask ? await service.uploads.mask(mask, photo) : scaled(regionOf(body.region!), photo);
     const sampling = samplingOf(service, body);
     const edit: EditRequest = { ...sampling, photo: withoutSize(photo), face: body.face ?? 1, region };
     const run = (watch: StepWatch) => service.engine.edit(edit, watch);

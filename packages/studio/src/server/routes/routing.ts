@@ -2,7 +2,8 @@ import type { ExpertRouting } from '@unif2ace/core';
 import { readJson } from '../body.ts';
 import type { RoutingRequest as EngineRequest } from '../engine.ts';
 import { parse } from '../errors.ts';
-import { dataUrlBytes, decodePhoto } from '../pictures.ts';
+import { pictureBytes } from '../pictures.ts';
+import type { Picture } from '../schemas/chat.ts';
 import { RoutingRequest, type RoutingResponse } from '../schemas/routing.ts';
 import type { Client, Service } from '../service.ts';
 
@@ -10,7 +11,7 @@ import type { Client, Service } from '../service.ts';
 export async function routing(service: Service, { request }: Client): Promise<Response> {
   const { engine } = service;
   const ask = await service.budget.hold(async (take): Promise<EngineRequest> => {
-    const body = parse(RoutingRequest, await readJson(request, take));
+    const body = parse(RoutingRequest, await readJson(service.uploads, request, take));
     service.requireModel(body.model);
     const photo = body.image == null ? null : await photoOf(service, body.image);
     return {
@@ -34,8 +35,8 @@ export async function routing(service: Service, { request }: Client): Promise<Re
   return Response.json(body, { headers: { 'x-unif2ace-job': job.id } });
 }
 
-async function photoOf(service: Service, url: string) {
-  const { width, height, data } = await decodePhoto(service.decoding, dataUrlBytes(url, 'image'), 'image');
+async function photoOf(service: Service, picture: Picture) {
+  const { width, height, data } = await service.uploads.photo(pictureBytes(picture, 'image'), 'image');
   return { width, height, data };
 }
 

@@ -3,14 +3,22 @@ import { face, limits, modelName, plainText, seed, user } from './common.ts';
 
 const text = plainText(limits.promptCharacters);
 
-/** `data:` URL of a picture; its type is told by its bytes. */
+const maxUrlCharacters = Math.ceil((limits.photoBytes * 4) / 3) + 100;
+
+/** `data:` URL of a picture, whose type is told by its bytes; a long one arrives here as those bytes. */
 export const imageUrl = z
-  .string()
-  .max(Math.ceil((limits.photoBytes * 4) / 3) + 100)
+  .custom<string | Uint8Array>(
+    (value) => value instanceof Uint8Array || (typeof value === 'string' && value.length <= maxUrlCharacters),
+    { error: `expected a data URL of at most ${maxUrlCharacters} characters` },
+  )
   .openapi({
+    type: 'string',
+    maxLength: maxUrlCharacters,
     description: 'data:image/jpeg;base64,… Other addresses are refused: the server fetches nothing.',
     example: 'data:image/jpeg;base64,/9j/4AAQ…',
   });
+
+export type Picture = z.infer<typeof imageUrl>;
 
 const TextPart = z.strictObject({ type: z.literal('text'), text });
 const ImagePart = z.strictObject({

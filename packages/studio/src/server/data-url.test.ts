@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { dataUrlBytes } from './pictures.ts';
+import { dataUrlBytes } from './data-url.ts';
 
 const png = (size: number) => new Uint8Array(Buffer.concat([Buffer.from('\x89PNG', 'latin1'), randomBytes(size)]));
 const url = (text: string) => `data:image/png;base64,${text}`;

@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto';
+import { encodePng, pixelImage } from '@unif2ace/core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { UploadThread } from './upload-thread.ts';
+
+const noise = (side: number) => encodePng(pixelImage(side, side, new Uint8Array(randomBytes(3 * side * side))));
+const url = (bytes: Uint8Array, type = 'image/png') => `data:${type};base64,${Buffer.from(bytes).toString('base64')}`;
+const bodyOf = (document: unknown) => new Uint8Array(Buffer.from(JSON.stringify(document)));
+
+let uploads: UploadThread;
+beforeAll(() => {
+  uploads = new UploadThread();
+});
+afterAll(() => uploads.close());
+
+describe('documents', () => {
+  test('long pictures come as bytes, everything else as it was', async () => {
+    const [large, small] = [noise(90), noise(2)];
+    const [pictures, rest] = [{ a: [{ url: url(large) }, url(small)] }, { text: 'ä😀', n: 1, no: null }];
+    const read = (await uploads.json(bodyOf({ ...pictures, ...rest }))) as typeof pictures & typeof rest;
+    expect(read).toEqual({ a: [{ url: new Uint8Array(large) }, url(small)], ...rest });
+  });
+
+  test('a picture that is none is named by its place', async () => {
+    const wrong = { messages: [{ image: url(noise(90), 'image/jpeg') }] };
+    await expect(uploads.json(bodyOf(wrong))).rejects.toMatchObject({
+      status: 400,
+      code: 'invalid_image',
+      param: 'messages.0.image',
+      message: 'messages.0.image: expected the image/jpeg that its type says, got another file',
+    });
+  });
+
+  test('nested more deeply than messages between threads can be are refused', async () => {
+    const nested = (levels: number) => new Uint8Array(Buffer.from('['.repeat(levels) + ']'.repeat(levels)));
+    await expect(uploads.json(nested(30_000))).rejects.toMatchObject({ status: 400, code: 'invalid_json' });
+    expect(await uploads.json(nested(60))).toHaveLength(1);
+  });
+
+  test('no JSON', async () => {
+    await expect(uploads.json(new Uint8Array(Buffer.from('{"a":1')))).rejects.toMatchObject({ code: 'invalid_json' });
+  });
+});
+
+test('a form', async () => {
+  const picture = noise(40);
+  const form = new FormData();
+  form.set('prompt', 'a smile');
+  form.set('image', new Blob([new Uint8Array(picture)]), 'a.png');
+  const sent = new Response(form);
+  const body = new Uint8Array(await sent.arrayBuffer());
+  const read = await uploads.form(body, sent.headers.get('content-type')!);
+  expect({ ...read.fields }).toEqual({ prompt: 'a smile' });
+  expect(Buffer.compare(read.files.image!, picture)).toBe(0);
+});
+
+test('photos are reduced; what is no photo is refused', async () => {
+  const photo = await uploads.photo(noise(1500), 'image');
+  expect(photo).toMatchObject({ width: 1280, height: 1280, upright: { width: 1500, height: 1500 } });
+  expect(photo.data).toHaveLength(3 * 1280 * 1280);
+  await expect(uploads.photo(new Uint8Array(99), 'image')).rejects.toMatchObject({ status: 400, param: 'image' });
+});
+
+test('when the thread dies, what it did fails, and another one takes its place', async () => {
+  const dying = new UploadThread();
+  const lost = expect(dying.photo(noise(1500), 'image')).rejects.toThrow('the thread ended');
+  await dying.close();
+  await lost;
+  expect(await dying.photo(noise(20), 'image')).toMatchObject({ width: 20, height: 20 });
+  await dying.close();
+});
