@@ -1,7 +1,7 @@
+import type { BodyThread } from './body-thread.ts';
 import { ApiError, invalid } from './errors.ts';
 import { type Form, parseForm, parseJson } from './parse-body.ts';
 import { limits } from './schemas/common.ts';
-import type { UploadThread } from './upload-thread.ts';
 
 /** Counts bytes of a body as they arrive. @throws ApiError 429 */
 export type TakeBytes = (bytes: number) => void;
@@ -21,7 +21,7 @@ export class BodyBudget {
     try {
       return await work((bytes) => {
         if (this.#heldBytes + bytes > this.#totalBytes)
-          throw new ApiError(429, 'queue_full', 'the server holds too many uploads; try later', {
+          throw new ApiError(429, 'queue_full', 'the server holds too many bodies; try later', {
             retryAfterSeconds: 2,
           });
         this.#heldBytes += bytes;
@@ -83,16 +83,16 @@ function unsupported(expected: string): ApiError {
 const smallBytes = 64 * 1024;
 
 /** A document in which long pictures are bytes instead of data URLs. @throws ApiError */
-export async function readJson(uploads: UploadThread, request: Request, take: TakeBytes): Promise<unknown> {
+export async function readJson(bodies: BodyThread, request: Request, take: TakeBytes): Promise<unknown> {
   if (contentType(request) !== 'application/json') throw unsupported('application/json');
   const body = await readBody(request, take);
-  return body.length <= smallBytes ? parseJson(body).document : uploads.json(body);
+  return body.length <= smallBytes ? parseJson(body).document : bodies.json(body);
 }
 
 /** A multipart form; a name may be given once. @throws ApiError */
-export async function readForm(uploads: UploadThread, request: Request, take: TakeBytes): Promise<Form> {
+export async function readForm(bodies: BodyThread, request: Request, take: TakeBytes): Promise<Form> {
   if (contentType(request) !== 'multipart/form-data') throw unsupported('multipart/form-data');
   const type = request.headers.get('content-type')!;
   const body = await readBody(request, take);
-  return body.length <= smallBytes ? parseForm(body, type) : uploads.form(body, type);
+  return body.length <= smallBytes ? parseForm(body, type) : bodies.form(body, type);
 }

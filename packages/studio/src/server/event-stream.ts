@@ -54,15 +54,17 @@ export class EventStream {
     this.#heartbeat.unref();
   }
 
-  /** An event; its name is left out when null. */
+  /** An event; its name is left out when null. @param data text or bytes as they are, anything else as JSON. */
   send(name: string | null, data: unknown, key: string | null = null): void {
     const event = name === null ? '' : `event: ${name}\n`;
-    this.#push(`${event}data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`, key);
+    if (data instanceof Uint8Array)
+      this.#push(Buffer.concat([utf8.encode(`${event}data: `), data, utf8.encode('\n\n')]), key);
+    else this.#push(utf8.encode(`${event}data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`), key);
   }
 
   /** Something that clients pass over. */
   comment(text: string, key: string | null = null): void {
-    this.#push(`: ${text}\n\n`, key);
+    this.#push(utf8.encode(`: ${text}\n\n`), key);
   }
 
   end(): void {
@@ -72,9 +74,9 @@ export class EventStream {
     this.#resume();
   }
 
-  #push(text: string, key: string | null): void {
+  #push(bytes: Uint8Array, key: string | null): void {
     if (this.#ended || this.signal.aborted) return;
-    const waiting = { key, bytes: utf8.encode(text) };
+    const waiting = { key, bytes };
     const at = key === null ? -1 : this.#waiting.findIndex((one) => one.key === key);
     if (at >= 0) this.#waiting[at] = waiting;
     else this.#waiting.push(waiting);

@@ -99,7 +99,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         const cut = setTimeout(() => server.closeAllConnections(), 5000);
         await closed;
         clearTimeout(cut);
-        await Promise.all([engine.close(), service.uploads.close()]);
+        await Promise.all([engine.close(), service.bodies.close()]);
         log.info('stopped');
       })();
       return closing;

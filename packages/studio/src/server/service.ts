@@ -1,11 +1,11 @@
 import type { Logger } from 'pino';
 import { BodyBudget } from './body.ts';
+import { BodyThread } from './body-thread.ts';
 import { type Engine, EngineRefusal } from './engine.ts';
 import { ApiError, invalid } from './errors.ts';
 import { EventStream, type EventStreamOptions } from './event-stream.ts';
 import { Metrics } from './metrics.ts';
 import { ClientGone, JobQueue } from './queue.ts';
-import { UploadThread } from './upload-thread.ts';
 
 export interface ServiceOptions extends EventStreamOptions {
   log: Logger;
@@ -30,7 +30,7 @@ export class Service {
   readonly queue: JobQueue;
   readonly metrics = new Metrics();
   readonly budget: BodyBudget;
-  readonly uploads = new UploadThread();
+  readonly bodies = new BodyThread();
   readonly startedSeconds = Math.floor(Date.now() / 1000);
   readonly log: Logger;
   readonly #logPrompts: boolean;

@@ -17,7 +17,7 @@ interface Question {
 
 export async function chatCompletions(service: Service, client: Client): Promise<Response> {
   const question = await service.budget.hold(async (take) => {
-    const body = parse(ChatRequest, await readJson(service.uploads, client.request, take));
+    const body = parse(ChatRequest, await readJson(service.bodies, client.request, take));
     service.requireModel(body.model);
     return read(service, body);
   });
@@ -53,7 +53,7 @@ async function read(service: Service, body: ChatRequest): Promise<Question> {
   const room = engine.info.answerTokens - 3;
   if (promptTokens > room)
     throw invalid('messages', `expected a question of at most ${room} tokens, got ${promptTokens}; try fewer words`);
-  const { width, height, data } = await service.uploads.photo(pictureBytes(url.url, url.at), url.at);
+  const { width, height, data } = await service.bodies.photo(pictureBytes(url.url, url.at), url.at);
   const maxTokens = body.max_completion_tokens ?? body.max_tokens;
   const ask: AskRequest = {
     photo: { width, height, data },

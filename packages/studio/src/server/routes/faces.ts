@@ -8,8 +8,8 @@ import type { Client, Service } from '../service.ts';
 
 export async function faces(service: Service, { request }: Client): Promise<Response> {
   const { ask, upright } = await service.budget.hold(async (take) => {
-    const body = parse(FacesRequest, await readJson(service.uploads, request, take));
-    const decoded = await service.uploads.photo(pictureBytes(body.image, 'image'), 'image');
+    const body = parse(FacesRequest, await readJson(service.bodies, request, take));
+    const decoded = await service.bodies.photo(pictureBytes(body.image, 'image'), 'image');
     const { width, height, data, upright } = decoded;
     const ask: EngineRequest = { photo: { width, height, data }, face: body.face ?? 1 };
     return { ask, upright };

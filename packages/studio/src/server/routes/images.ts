@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
 import { readForm, readJson } from '../body.ts';
+import type { BodyThread } from '../body-thread.ts';
 import type { EditRequest, EngineStep, SamplingRequest, StepWatch } from '../engine.ts';
 import { invalid, parse } from '../errors.ts';
 import {
@@ -24,7 +24,7 @@ interface PictureOrder {
 
 export async function generations(service: Service, client: Client): Promise<Response> {
   const order = await service.budget.hold(async (take): Promise<PictureOrder> => {
-    const body = parse(GenerationRequest, await readJson(service.uploads, client.request, take));
+    const body = parse(GenerationRequest, await readJson(service.bodies, client.request, take));
     service.requireModel(body.model);
     const sampling = samplingOf(service, body);
     const run = (watch: StepWatch) => service.engine.generate(sampling, watch);
@@ -35,7 +35,7 @@ export async function generations(service: Service, client: Client): Promise<Res
 
 export async function edits(service: Service, client: Client): Promise<Response> {
   const order = await service.budget.hold(async (take): Promise<PictureOrder> => {
-    const { fields, files } = await readForm(service.uploads, client.request, take);
+    const { fields, files } = await readForm(service.bodies, client.request, take);
     const { image, 'image[]': listed, mask, ...others } = files;
     const unknown = Object.keys(others)[0];
     if (unknown !== undefined) throw invalid(unknown.slice(0, 40), 'expected the files image and mask, got another');
@@ -45,8 +45,8 @@ export async function edits(service: Service, client: Client): Promise<Response>
     if (!picture || (image && listed)) throw invalid('image', `expected one file, got ${picture ? 'two' : 'none'}`);
     if ((body.region == null) === (mask === undefined))
       throw invalid('region', `expected region or mask, got ${mask ? 'both' : 'none'}; try region=hair`);
-    const photo = await service.uploads.photo(picture, 'image');
-    const region = mask ? await service.uploads.mask(mask, photo) : scaled(regionOf(body.region!), photo);
+    const photo = await service.bodies.photo(picture, 'image');
+    const region = mask ? await service.bodies.mask(mask, photo) : scaled(regionOf(body.region!), photo);
     const sampling = samplingOf(service, body);
     const edit: EditRequest = { ...sampling, photo: withoutSize(photo), face: body.face ?? 1, region };
     const run = (watch: StepWatch) => service.engine.edit(edit, watch);
@@ -101,14 +101,26 @@ function withoutSize({ width, height, data }: EditRequest['photo']): EditRequest
 const base64 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
 
-/** The answer's JSON, a picture a turn: base64 needs no escapes, and sixteen large pictures at once would block for 100 ms. */
-async function* inParts(rest: Omit<ImagesResponse, 'data'>, images: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+/** The answer's JSON, a picture a turn. */
+async function* inParts(
+  rest: Omit<ImagesResponse, 'data'>,
+  images: readonly Uint8Array[],
+  bodies: BodyThread,
+): AsyncGenerator<Uint8Array> {
   yield Buffer.from('{"data":[');
   for (const [i, bytes] of images.entries()) {
-    yield Buffer.from(`${i > 0 ? ',' : ''}{"b64_json":"${base64(bytes)}"}`, 'latin1');
-    await setImmediate();
+    if (i > 0) yield Buffer.from(',');
+    yield withPicture({ b64_json: '' }, await bodies.base64(bytes));
   }
   yield Buffer.from(`],${JSON.stringify(rest).slice(1)}`);
+}
+
+/** The JSON of a document with the picture in its empty field; base64 needs no escapes. */
+function withPicture(document: { b64_json: '' }, base64Bytes: Uint8Array): Uint8Array {
+  const field = '"b64_json":"';
+  const text = JSON.stringify(document);
+  const at = text.indexOf(`${field}"`) + field.length;
+  return Buffer.concat([Buffer.from(text.slice(0, at)), base64Bytes, Buffer.from(text.slice(at))]);
 }
 
 async function answer(service: Service, client: Client, order: PictureOrder): Promise<Response> {
@@ -163,7 +175,7 @@ async function answer(service: Service, client: Client, order: PictureOrder): Pr
     const images = await job.result;
     const rest = { created: created(), ...look, usage, unif2ace: extension(job.id) };
     const headers = { 'Content-Type': 'application/json', 'x-unif2ace-job': job.id };
-    return new Response(ReadableStream.from(inParts(rest, images)), { headers });
+    return new Response(ReadableStream.from(inParts(rest, images, service.bodies)), { headers });
   }
 
   const prefix = kind === 'generate' ? 'image_generation' : 'image_edit';
@@ -189,16 +201,16 @@ async function answer(service: Service, client: Client, order: PictureOrder): Pr
     { 'x-unif2ace-job': job.id },
     async () => {
       for (const [index, bytes] of (await job.result).entries()) {
-        send({
+        const event = {
           type: `${prefix}.completed`,
           index,
-          b64_json: base64(bytes),
+          b64_json: '',
           created_at: created(),
           ...look,
           usage,
           unif2ace: extension(job.id),
-        });
-        await setImmediate();
+        } as const satisfies ImageStreamEvent;
+        stream.send(event.type, withPicture(event, await service.bodies.base64(bytes)));
       }
     },
     stream,

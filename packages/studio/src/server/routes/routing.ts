@@ -11,7 +11,7 @@ import type { Client, Service } from '../service.ts';
 export async function routing(service: Service, { request }: Client): Promise<Response> {
   const { engine } = service;
   const ask = await service.budget.hold(async (take): Promise<EngineRequest> => {
-    const body = parse(RoutingRequest, await readJson(service.uploads, request, take));
+    const body = parse(RoutingRequest, await readJson(service.bodies, request, take));
     service.requireModel(body.model);
     const photo = body.image == null ? null : await photoOf(service, body.image);
     return {
@@ -36,7 +36,7 @@ export async function routing(service: Service, { request }: Client): Promise<Re
 }
 
 async function photoOf(service: Service, picture: Picture) {
-  const { width, height, data } = await service.uploads.photo(pictureBytes(picture, 'image'), 'image');
+  const { width, height, data } = await service.bodies.photo(pictureBytes(picture, 'image'), 'image');
   return { width, height, data };
 }
 

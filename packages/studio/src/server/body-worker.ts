@@ -1,12 +1,12 @@
 import { parentPort } from 'node:worker_threads';
+import type { BodyReply, BodyWork } from './body-thread.ts';
 import { ApiError } from './errors.ts';
 import { parseForm, parseJson } from './parse-body.ts';
 import { decodeMask, decodePhoto } from './pictures.ts';
-import type { UploadReply, UploadWork } from './upload-thread.ts';
 
-// Entry of the thread that reads large bodies and decodes photos.
+// Entry of the thread that reads large bodies, decodes photos and spells out pictures.
 
-async function done(work: UploadWork, moved: ArrayBuffer[]) {
+async function done(work: BodyWork, moved: ArrayBuffer[]) {
   switch (work.kind) {
     case 'json': {
       const { document, pictures } = parseJson(work.body);
@@ -19,10 +19,15 @@ async function done(work: UploadWork, moved: ArrayBuffer[]) {
       return decodePhoto(work.bytes, work);
     case 'mask':
       return decodeMask(work.bytes, work.photo);
+    case 'base64': {
+      const spelled = new Uint8Array(Buffer.from(Buffer.from(work.bytes).toString('base64'), 'latin1'));
+      moved.push(spelled.buffer);
+      return spelled;
+    }
   }
 }
 
-async function reply(id: number, work: UploadWork, moved: ArrayBuffer[]): Promise<UploadReply> {
+async function reply(id: number, work: BodyWork, moved: ArrayBuffer[]): Promise<BodyReply> {
   try {
     return { id, result: (await done(work, moved)) as never };
   } catch (error) {
@@ -33,7 +38,7 @@ async function reply(id: number, work: UploadWork, moved: ArrayBuffer[]): Promis
   }
 }
 
-parentPort!.on('message', ({ id, work }: { id: number; work: UploadWork }) => {
+parentPort!.on('message', ({ id, work }: { id: number; work: BodyWork }) => {
   const moved: ArrayBuffer[] = [];
   void reply(id, work, moved).then((message) => parentPort!.postMessage(message, moved));
 });

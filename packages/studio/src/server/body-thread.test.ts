@@ -1,29 +1,29 @@
 import { randomBytes } from 'node:crypto';
 import { encodePng, pixelImage } from '@unif2ace/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { UploadThread } from './upload-thread.ts';
+import { BodyThread } from './body-thread.ts';
 
 const noise = (side: number) => encodePng(pixelImage(side, side, new Uint8Array(randomBytes(3 * side * side))));
 const url = (bytes: Uint8Array, type = 'image/png') => `data:${type};base64,${Buffer.from(bytes).toString('base64')}`;
 const bodyOf = (document: unknown) => new Uint8Array(Buffer.from(JSON.stringify(document)));
 
-let uploads: UploadThread;
+let bodies: BodyThread;
 beforeAll(() => {
-  uploads = new UploadThread();
+  bodies = new BodyThread();
 });
-afterAll(() => uploads.close());
+afterAll(() => bodies.close());
 
 describe('documents', () => {
   test('long pictures come as bytes, everything else as it was', async () => {
     const [large, small] = [noise(90), noise(2)];
     const [pictures, rest] = [{ a: [{ url: url(large) }, url(small)] }, { text: 'ä😀', n: 1, no: null }];
-    const read = (await uploads.json(bodyOf({ ...pictures, ...rest }))) as typeof pictures & typeof rest;
+    const read = (await bodies.json(bodyOf({ ...pictures, ...rest }))) as typeof pictures & typeof rest;
     expect(read).toEqual({ a: [{ url: new Uint8Array(large) }, url(small)], ...rest });
   });
 
   test('a picture that is none is named by its place', async () => {
     const wrong = { messages: [{ image: url(noise(90), 'image/jpeg') }] };
-    await expect(uploads.json(bodyOf(wrong))).rejects.toMatchObject({
+    await expect(bodies.json(bodyOf(wrong))).rejects.toMatchObject({
       status: 400,
       code: 'invalid_image',
       param: 'messages.0.image',
@@ -33,12 +33,12 @@ describe('documents', () => {
 
   test('nested more deeply than messages between threads can be are refused', async () => {
     const nested = (levels: number) => new Uint8Array(Buffer.from('['.repeat(levels) + ']'.repeat(levels)));
-    await expect(uploads.json(nested(30_000))).rejects.toMatchObject({ status: 400, code: 'invalid_json' });
-    expect(await uploads.json(nested(60))).toHaveLength(1);
+    await expect(bodies.json(nested(30_000))).rejects.toMatchObject({ status: 400, code: 'invalid_json' });
+    expect(await bodies.json(nested(60))).toHaveLength(1);
   });
 
   test('no JSON', async () => {
-    await expect(uploads.json(new Uint8Array(Buffer.from('{"a":1')))).rejects.toMatchObject({ code: 'invalid_json' });
+    await expect(bodies.json(new Uint8Array(Buffer.from('{"a":1')))).rejects.toMatchObject({ code: 'invalid_json' });
   });
 });
 
@@ -49,20 +49,26 @@ test('a form', async () => {
   form.set('image', new Blob([new Uint8Array(picture)]), 'a.png');
   const sent = new Response(form);
   const body = new Uint8Array(await sent.arrayBuffer());
-  const read = await uploads.form(body, sent.headers.get('content-type')!);
+  const read = await bodies.form(body, sent.headers.get('content-type')!);
   expect({ ...read.fields }).toEqual({ prompt: 'a smile' });
   expect(Buffer.compare(read.files.image!, picture)).toBe(0);
 });
 
+test('a picture is spelled out as base64', async () => {
+  const bytes = new Uint8Array(randomBytes(1000));
+  const spelled = await bodies.base64(bytes.slice());
+  expect(Buffer.from(Buffer.from(spelled).toString('latin1'), 'base64')).toEqual(Buffer.from(bytes));
+});
+
 test('photos are reduced; what is no photo is refused', async () => {
-  const photo = await uploads.photo(noise(1500), 'image');
+  const photo = await bodies.photo(noise(1500), 'image');
   expect(photo).toMatchObject({ width: 1280, height: 1280, upright: { width: 1500, height: 1500 } });
   expect(photo.data).toHaveLength(3 * 1280 * 1280);
-  await expect(uploads.photo(new Uint8Array(99), 'image')).rejects.toMatchObject({ status: 400, param: 'image' });
+  await expect(bodies.photo(new Uint8Array(99), 'image')).rejects.toMatchObject({ status: 400, param: 'image' });
 });
 
 test('when the thread dies, what it did fails, and another one takes its place', async () => {
-  const dying = new UploadThread();
+  const dying = new BodyThread();
   const lost = expect(dying.photo(noise(1500), 'image')).rejects.toThrow('the thread ended');
   await dying.close();
   await lost;

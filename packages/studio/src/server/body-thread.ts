@@ -5,21 +5,23 @@ import { startWorker } from '@unif2ace/graph/node';
 import { ApiError } from './errors.ts';
 import type { Form } from './parse-body.ts';
 
-/** What a thread does with uploads. */
-export type UploadWork =
+/** What a thread does with what comes in and goes out. */
+export type BodyWork =
   | { kind: 'json'; body: Uint8Array<ArrayBuffer> }
   | { kind: 'form'; body: Uint8Array<ArrayBuffer>; type: string }
   | { kind: 'photo'; bytes: Uint8Array; param: string }
-  | { kind: 'mask'; bytes: Uint8Array; photo: Pick<ReducedImage, 'upright'> };
+  | { kind: 'mask'; bytes: Uint8Array; photo: Pick<ReducedImage, 'upright'> }
+  | { kind: 'base64'; bytes: Uint8Array };
 
 interface Results {
   json: unknown;
   form: Form;
   photo: ReducedImage;
   mask: PixelImage;
+  base64: Uint8Array;
 }
 
-export type UploadReply = { id: number } & (
+export type BodyReply = { id: number } & (
   | { result: Results[keyof Results] }
   | { refused: { status: number; code: string; message: string; param: string | null } }
   | { failed: string }
@@ -55,8 +57,8 @@ class Gate {
 const own = ({ buffer, byteLength }: Uint8Array): ArrayBuffer[] =>
   buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
 
-/** A thread in which large bodies are read and photos decoded, so that neither takes the event loop. It does not keep a process alive. */
-export class UploadThread {
+/** A thread in which large bodies are read, photos decoded and pictures spelled out, so that none of it takes the event loop. It does not keep a process alive. */
+export class BodyThread {
   readonly #pending = new Map<number, Pending>();
   /** Two photos at a time: a decoder may need hundreds of megabytes. */
   readonly #decoding = new Gate(2);
@@ -88,11 +90,16 @@ export class UploadThread {
     return this.#decoding.pass(() => this.#do({ kind: 'mask', bytes, photo: { upright } }, own(bytes)));
   }
 
+  /** A picture as base64, in bytes: texts of megabytes would be garbage to collect. Takes the buffer away where the bytes are all of it. */
+  base64(bytes: Uint8Array): Promise<Uint8Array> {
+    return this.#do({ kind: 'base64', bytes }, own(bytes));
+  }
+
   async close(): Promise<void> {
     await this.#worker?.terminate();
   }
 
-  #do<K extends UploadWork['kind']>(work: UploadWork & { kind: K }, moved: ArrayBuffer[] = []): Promise<Results[K]> {
+  #do<K extends BodyWork['kind']>(work: BodyWork & { kind: K }, moved: ArrayBuffer[] = []): Promise<Results[K]> {
     const id = this.#nextId++;
     return new Promise<Results[K]>((resolve, reject) => {
       this.#pending.set(id, { resolve: resolve as Pending['resolve'], reject });
@@ -103,21 +110,21 @@ export class UploadThread {
   /** The thread; another one when the last has died. */
   #started(): Worker {
     if (this.#worker) return this.#worker;
-    const worker = startWorker('upload-worker', import.meta.url);
+    const worker = startWorker('body-worker', import.meta.url);
     worker.unref();
-    worker.on('message', (reply: UploadReply) => this.#take(reply));
+    worker.on('message', (reply: BodyReply) => this.#take(reply));
     const fail = (error: Error) => {
       if (this.#worker !== worker) return;
       this.#worker = undefined;
       for (const { reject } of this.#pending.values()) reject(error);
     };
-    worker.on('error', (error) => fail(new Error(`uploads: the thread died: ${error.message}`)));
-    worker.on('exit', (code) => fail(new Error(`uploads: the thread ended with code ${code}`)));
+    worker.on('error', (error) => fail(new Error(`bodies: the thread died: ${error.message}`)));
+    worker.on('exit', (code) => fail(new Error(`bodies: the thread ended with code ${code}`)));
     this.#worker = worker;
     return worker;
   }
 
-  #take(reply: UploadReply): void {
+  #take(reply: BodyReply): void {
     const pending = this.#pending.get(reply.id);
     if (!pending) return;
     if ('result' in reply) pending.resolve(reply.result);
