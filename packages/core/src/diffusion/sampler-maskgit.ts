@@ -46,7 +46,7 @@ export type MaskgitDraws = (step: number, image: number) => { code: ArrayLike<nu
 export function philoxDraws(randoms: readonly Philox[], tokens: number): MaskgitDraws {
   return (_step, image) => {
     const random = randoms[image]!;
-    const draw = () => Float64Array.from({ length: tokens }, () => random.openUniform());
+    const draw = () => new Float64Array(tokens).map(() => random.openUniform());
     return { code: draw(), confidence: draw() };
   };
 }
@@ -188,12 +188,13 @@ export async function* sampleMaskgit(
       }
       const length = row.length;
       const { code: codeDraws, confidence: confidenceDraws } = draws(step, image);
-      const probabilities = new Float64Array(length * codes);
+      // kept for a comparison, or one token's after the other in the cache
+      const probabilities = new Float64Array(showo ? length * codes : codes);
       const sampled = row.slice();
       const selected = new Float64Array(length).fill(knownProbability);
       for (let i = 0; i < length; i++) {
         if (row[i] !== unknownToken && !showo) continue;
-        const p = probabilities.subarray(i * codes, (i + 1) * codes);
+        const p = showo ? probabilities.subarray(i * codes, (i + 1) * codes) : probabilities;
         guidedSoftmax(
           p,
           network.conditional,
@@ -216,7 +217,7 @@ export async function* sampleMaskgit(
       const masked = showo ? lowestConfidence(confidences, count) : stayMasked(confidences, count, codeGroups);
       result.sampled.push(sampled);
       result.tokens.push(sampled.map((token, i) => (masked[i] ? unknownToken : token)));
-      result.probabilities.push(probabilities);
+      if (showo) result.probabilities.push(probabilities);
       result.selected.push(selected);
       result.maskCounts.push(count);
     }
