@@ -336,6 +336,31 @@ export class UniF2ace {
     return text;
   }
 
+  /**
+   * How likely the model finds words as a description of a face, in nats: comparable between faces, for the same words.
+   * @throws RangeError when they are longer than the model can take.
+   */
+  async logLikelihood(
+    face: FaceInput | LookedAt,
+    words: string,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<number> {
+    const { tokenizer } = this.#model;
+    const asked = [this.#layout.sot, ...tokenizer.encode(questionPrompt(describeQuestion))];
+    const answer = [...tokenizer.encode(` ${words}`), this.#layout.eot];
+    const room = this.config.answerTokens - asked.length;
+    if (answer.length > room)
+      throw new RangeError(
+        `logLikelihood: words: expected at most ${room - 1} tokens, got ${answer.length - 1}; try fewer`,
+      );
+    const state = face instanceof KeptState ? face.clone() : await this.look(face);
+    try {
+      return await this.#answering.logLikelihood(state, asked, answer, options.signal);
+    } finally {
+      state.free();
+    }
+  }
+
   /** A description of the face. */
   describe(face: FaceInput | LookedAt, options: AnswerOptions = {}): AsyncGenerator<string, string> {
     return this.ask(face, describeQuestion, options);

@@ -21,6 +21,12 @@ interface ReadItem extends BatchItem {
   ids: readonly number[];
 }
 
+/** Tokens that were read, with the logits after each of them [tokens·V]. */
+interface ReadChunk {
+  ids: readonly number[];
+  logits: Float32Array;
+}
+
 /** Tokens of all answers, in shared runs on kept keys and values: one forward of one token for each word. */
 export class Answering {
   readonly #model: LoadedModel;
@@ -58,16 +64,39 @@ export class Answering {
     return imageTokens(this.#model.config) + 3 + this.#model.config.answerTokens;
   }
 
-  /** Reads tokens behind the state, in chunks of one shape; the logits [V] after the last. */
+  /** Reads tokens behind the state; the logits [V] after the last. */
   async read(state: KeptState, ids: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
-    let logits = new Float32Array(0);
+    let last = new Float32Array(0);
+    for await (const { logits } of this.#chunks(state, ids, signal))
+      last = logits.slice(-layoutOf(this.#model.config).vocabSize);
+    return last;
+  }
+
+  /** Reads a question and an answer behind the state; the log-probability of the answer, in nats. */
+  async logLikelihood(
+    state: KeptState,
+    question: readonly number[],
+    answer: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<number> {
+    const { vocabSize } = layoutOf(this.#model.config);
+    const ids = [...question, ...answer];
+    let sum = 0;
+    let next = 1;
+    for await (const { ids: read, logits } of this.#chunks(state, ids.slice(0, -1), signal))
+      for (let i = 0; i < read.length; i++, next++)
+        if (next >= question.length) sum += logSoftmax(logits.subarray(i * vocabSize, (i + 1) * vocabSize), ids[next]!);
+    return sum;
+  }
+
+  /** Reads in chunks of one shape. */
+  async *#chunks(state: KeptState, ids: readonly number[], signal?: AbortSignal): AsyncGenerator<ReadChunk> {
     for (let at = 0; at < ids.length; ) {
       const kind = ids.length - at > 1 ? questionChunk : 1;
       const chunk = ids.slice(at, at + kind);
-      logits = (await this.#batcher.submit({ rows: 1, kind, state, ids: chunk }, signal)) as Float32Array<ArrayBuffer>;
+      yield { ids: chunk, logits: await this.#batcher.submit({ rows: 1, kind, state, ids: chunk }, signal) };
       at += chunk.length;
     }
-    return logits;
   }
 
   async #run(items: readonly ReadItem[]): Promise<Float32Array[]> {
@@ -104,8 +133,14 @@ export class Answering {
     const vocabulary = layout.vocabSize;
     return items.map(({ state, ids: read }, row) => {
       state.length += read.length;
-      const at = (row * size + read.length - 1) * vocabulary;
-      return (logits!.data as Float32Array).slice(at, at + vocabulary);
+      const at = row * size * vocabulary;
+      return (logits!.data as Float32Array).slice(at, at + read.length * vocabulary);
     });
   }
+}
+
+/** log p of one of V classes, in Float64. */
+function logSoftmax(logits: Float32Array, index: number): number {
+  const max = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  return logits[index]! - max - Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - max), 0));
 }

@@ -1,17 +1,56 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { UniF2ace } from '@unif2ace/core';
+import { collect, UniF2ace } from '@unif2ace/core';
+import { saveModel } from '@unif2ace/core/node';
 import { directRuntime } from '@unif2ace/graph/node';
 import type { JSHandle } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
 import { hasChromium, launchChromium, softwareGpu } from '../chromium.ts';
+import { tinyModel } from '../system/tiny-model.ts';
 import type { PageApi } from './page/main.ts';
 import { buildPage, root, serveFolder } from './support.ts';
 
-// A GPU in software, which is lost in the middle of a face.
+// A GPU in software: a whole face on it, and one in the middle of which it is lost.
 
 describe.skipIf(!hasChromium)('WebGPU', { timeout: 300_000 }, () => {
+  test('a whole face and an answer about it, token for token those of Node', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'unif2ace-gpu-'));
+    await buildPage(join(root, 'test', 'browser', 'page'), folder);
+    const { config, tokenizerJson, weights } = tinyModel(1, 2);
+    const model = join(folder, 'tiny');
+    await saveModel(model, config, tokenizerJson, ({ name }) => weights.get(name)!);
+    const server = await serveFolder(folder);
+    const browser = await launchChromium(softwareGpu);
+    const [prompt, question] = ['a man with black hair', 'Is the person smiling?'];
+    const options = { seed: 3, steps: 6 };
+    try {
+      const page = await browser.newPage();
+      page.setDefaultTimeout(240_000);
+      await page.goto(server.url);
+      const api = (await page.waitForFunction(
+        () => (globalThis as unknown as { unif2ace?: PageApi }).unif2ace,
+      )) as JSHandle<PageApi>;
+      expect(await api.evaluate((it, from) => it.load(from, 'webgpu'), `${server.url}/tiny`)).toBe('webgpu');
+      const { tokens } = await api.evaluate((it, [text, how]) => it.draw(text, how), [prompt, options] as const);
+      const answer = await api.evaluate((it, text) => it.ask(text), question);
+      expect(await api.evaluate(({ devices }) => devices)).toEqual([{ device: 'webgpu', reason: 'asked for' }]);
+
+      const here = await UniF2ace.load(model, { device: 'cpu' });
+      let expected: number[] = [];
+      const run = here.generate(prompt, options);
+      let next = await run.next();
+      for (; !next.done; next = await run.next()) expected = [...next.value.tokens[0]!];
+      expect(tokens).toEqual(expected);
+      expect(answer).toBe(await collect(here.ask(next.value[0]!, question)));
+      await here.close();
+    } finally {
+      await browser.close();
+      server.close();
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
   test('a GPU that is lost: WebAssembly goes on, and the face is the one of Node', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'unif2ace-gpu-'));
     await buildPage(join(root, 'test', 'browser', 'page'), folder);
