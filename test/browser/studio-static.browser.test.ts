@@ -106,6 +106,40 @@ describe.skipIf(!hasChromium)('the studio page with the model in it', { timeout:
     await page.close();
   });
 
+  test('Escape cancels; a face is made, its eyes anew, and its experts are shown, without a request', async () => {
+    const page = await openPage();
+    await load(page);
+    const loaded = requests.length;
+    const set = (name: string, value: string) =>
+      page
+        .getByRole('textbox', { name, exact: true })
+        .or(page.getByRole('slider', { name, exact: true }))
+        .fill(value);
+    const choose = (radio: string) => page.getByRole('radio', { name: radio }).check({ force: true });
+    await set('Faces', '1');
+    await set('Steps', '48');
+    await page.getByLabel('Describe a face').fill('a man');
+    await page.keyboard.press('Control+Enter');
+    await page.getByText(/Step \d+ of 48/).waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByText('Cancelled').first().waitFor();
+    expect(await page.locator('.prints img').count()).toBe(0);
+
+    await set('Steps', '3');
+    await page.keyboard.press('Control+Enter');
+    await page.locator('.prints img').first().waitFor();
+    await page.locator('.print-button').first().click();
+    await choose('Experts');
+    await page.getByText('Experts of generation (T2I group), mean over 3 steps in which this face was made').waitFor();
+    await choose('Edit');
+    await choose('Eyes');
+    await page.getByRole('button', { name: /Make anew/ }).click();
+    await page.getByRole('button', { name: 'Version 1, eyes anew' }).locator('img').waitFor();
+    expect(requests.slice(loaded)).toEqual([]);
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
   test.skipIf(!existsSync(photo))('a photo is found a face in and looked at, and nothing is sent', async () => {
     const page = await openPage();
     expect(await page.locator('#cost').textContent()).toMatch(/To download: nothing, 2\d MB are kept/);
