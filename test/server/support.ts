@@ -46,6 +46,7 @@ export class HeldEngine implements Engine {
     tokenGrid: 2,
     device: 'none',
     attributes: ['Smiling'],
+    guidance: 3,
     promptTokens: 16,
     answerTokens: 64,
   };

@@ -22,6 +22,9 @@ export const jsonOption = z.boolean().default(false);
 const deviceNames = `auto, ${devices.slice(0, -1).join(', ')} or ${devices.at(-1)}`;
 export const pathOption = z.string().min(1, { error: 'a path' });
 
+/** The best of the bundled models. */
+export const defaultModel = 'nano';
+
 /** Options of every command that runs a model. */
 export const modelOptions = {
   json: jsonOption,
@@ -40,7 +43,7 @@ export function addJsonOption(command: Command): Command {
 
 export function addModelOptions(command: Command): Command {
   return addJsonOption(command)
-    .option('--model <name|folder>', 'a bundled model or a model folder', 'pico')
+    .option('--model <name|folder>', 'a bundled model or a model folder', defaultModel)
     .option('--device <device>', deviceNames, 'auto');
 }
 

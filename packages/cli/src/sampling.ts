@@ -6,18 +6,20 @@ import { numberFrom, pathOption, seedOption } from './options.ts';
 export const samplingOptions = {
   count: numberFrom(1, 1024),
   steps: numberFrom(1, 1024),
-  guidance: numberFrom(0, 100, 'real'),
+  guidance: numberFrom(0, 100, 'real').optional(),
   temperature: numberFrom(0, 100, 'real'),
   seed: seedOption.optional(),
   out: pathOption.optional(),
   scale: numberFrom(1, 64),
 };
 
+export const guidanceHelp = "how strongly the words count; 0 ignores them (default: the model's own)";
+
 export function addSamplingOptions(command: Command): Command {
   return command
     .option('-n, --count <number>', 'images to make', '1')
     .option('--steps <number>', 'denoising steps', '12')
-    .option('--guidance <number>', 'how strongly the words count; 0 ignores them', '3')
+    .option('--guidance <number>', guidanceHelp)
     .option('--temperature <number>', 'variety; 0 is the most probable face', '1')
     .option('--seed <number>', 'the same seed gives the same bytes (default: a new one, printed)')
     .option('--out <file|folder>', 'a .png file, or a folder (default: out/)')

@@ -13,11 +13,12 @@ import type { Environment } from './environment.ts';
 import { exitCodes, oneLine } from './errors.ts';
 import { faceOf, type OpenModel, withModel } from './model.ts';
 import { enlarge, slug, writeOutput } from './output.ts';
+import { defaultModel } from './options.ts';
 import { StatusLine } from './progress.ts';
 import { drawImages, hasTrueColour, printable } from './terminal.ts';
 
 export interface TourOptions {
-  /** Default: the bundled pico. */
+  /** Default: the command's. */
   model?: string;
   prompts?: readonly string[];
   facesPerPrompt?: number;
@@ -72,7 +73,7 @@ async function makeFaces(env: Environment, model: OpenModel, prompt: string, cou
  * same talk about every photo given. Returns the exit code: 1 when a photo could not be read.
  */
 export async function tour(env: Environment, photos: readonly string[], options: TourOptions = {}): Promise<number> {
-  const { model: name = 'pico', facesPerPrompt = 4 } = options;
+  const { model: name = defaultModel, facesPerPrompt = 4 } = options;
   const folder = join('out', 'demo');
   const colour = hasTrueColour(env.stdout);
   const show = (images: readonly PixelImage[]) => colour && drawImages(env.stdout, images);

@@ -21,7 +21,7 @@ export interface GenerateOptions {
   first?: number;
   /** Denoising steps; more is finer and slower in proportion. Default 12. */
   steps?: number;
-  /** How strongly the words count; 0 ignores them and halves the time. Default 3. */
+  /** How strongly the words count; 0 ignores them and halves the time. Default: the model's own. */
   guidance?: number;
   /** Variety of the order in which tokens settle, in units of the model's `confidenceTemperature`; 0 keeps the most confident. Default 1. */
   temperature?: number;
@@ -182,7 +182,7 @@ export class UniF2ace {
     start: Int32Array,
     options: GenerateOptions,
   ): AsyncGenerator<GenerateStep, PixelImage[]> {
-    const { steps = 12, guidance = 3, temperature = 1, seed = 0, first = 0, signal } = options;
+    const { steps = 12, guidance = this.config.guidance, temperature = 1, seed = 0, first = 0, signal } = options;
     const check = (ok: boolean, what: string, expected: string, got: unknown) => {
       if (!ok) throw new RangeError(`generate: ${what}: expected ${expected}, got ${got}`);
     };

@@ -50,12 +50,13 @@ async function regionOf(env: Environment, { region, mask }: z.output<typeof Opti
 
 async function edit(env: Environment, image: string, prompt: string, raw: Record<string, unknown>): Promise<void> {
   const options = parseOptions('edit', Options, raw);
-  const { count, steps, guidance, temperature, scale } = options;
+  const { count, steps, temperature, scale } = options;
   const region = await regionOf(env, options);
   const seed = options.seed ?? randomInt(2 ** 32);
   const paths = await planImages(env, options.out, count, `${slug(prompt)}-${seed}`);
   const photo = await decodeImage(resolve(env.cwd, image), { name: image });
   await withModel(env, options, async (model) => {
+    const { guidance = model.face.config.guidance } = options;
     const found = await faceOf(env, model, photo, image, options);
     for (const note of promptNotes(prompt, model)) env.stderr.write(`note: ${note}\n`);
     if (options.seed === undefined) env.stderr.write(`seed: ${seed} (repeat with --seed ${seed})\n`);

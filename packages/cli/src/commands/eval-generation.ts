@@ -18,7 +18,7 @@ import { modelDocument, type OpenModel, withModel } from '../model.ts';
 import { addModelOptions, modelOptions, numberFrom, parseOptions, pathOption, seedOption } from '../options.ts';
 import { enlarge, planFolder, writeJson, writeOutput } from '../output.ts';
 import { StatusLine } from '../progress.ts';
-import { samplingOptions } from '../sampling.ts';
+import { guidanceHelp, samplingOptions } from '../sampling.ts';
 
 const { steps, guidance, temperature } = samplingOptions;
 const Options = z.object({
@@ -45,7 +45,7 @@ export function addEvalGeneration(group: Command, env: Environment): void {
     .option('--seed <n>', 'seed of prompts and faces', '1')
     .option('--split <split>', 'identities to compare with: test, or validation to choose settings by', 'test')
     .option('--steps <number>', 'denoising steps', '12')
-    .option('--guidance <number>', 'how strongly the words count; 0 ignores them', '3')
+    .option('--guidance <number>', guidanceHelp)
     .option('--temperature <number>', 'variety; 0 is the most probable face', '1');
   addModelOptions(command).action((raw: Record<string, unknown>) => evaluate(env, raw));
 }
@@ -69,7 +69,8 @@ async function evaluate(env: Environment, raw: Record<string, unknown>): Promise
   await withModel(env, options, async (open) => {
     refuseOwnEncoder(open.loaded, loadedJudge, judgeFolder);
     const judge = await Judge.open(loadedJudge, open.runtime);
-    const { faces, seed } = options;
+    const { faces, seed, steps, temperature, guidance = open.face.config.guidance } = options;
+    const settings = { steps, guidance, temperature };
     const startMs = performance.now();
     const result = await evaluateGeneration(
       open.face,
@@ -78,9 +79,7 @@ async function evaluate(env: Environment, raw: Record<string, unknown>): Promise
       {
         faces,
         seed,
-        steps: options.steps,
-        guidance: options.guidance,
-        temperature: options.temperature,
+        ...settings,
         // t2i, sot and eot take three of the promptTokens + 1 places
         fits: (prompt) => open.loaded.tokenizer.encode(prompt).length <= open.loaded.config.promptTokens - 2,
         signal: env.signal,
@@ -91,7 +90,7 @@ async function evaluate(env: Environment, raw: Record<string, unknown>): Promise
       },
     ).finally(() => judge.close());
     status.clear();
-    const pictures = await writePictures(out, open, result, options);
+    const pictures = await writePictures(out, open, result, seed, settings);
     const seconds = Math.round((performance.now() - startMs) / 1000);
     const { report } = result;
     if (options.json)
@@ -100,7 +99,7 @@ async function evaluate(env: Environment, raw: Record<string, unknown>): Promise
         model: modelDocument(open),
         judge: { name: judge.config.name, hash: judge.hash },
         split: options.split,
-        settings: { seed, steps: options.steps, guidance: options.guidance, temperature: options.temperature },
+        settings: { seed, ...settings },
         seconds,
         scores: report,
         pictures,
@@ -128,15 +127,10 @@ async function writePictures(
   out: string,
   { face }: OpenModel,
   { samples, nearestPairs }: GenerationResult,
-  { seed, ...settings }: z.output<typeof Options>,
+  seed: number,
+  settings: Readonly<Record<'steps' | 'guidance' | 'temperature', number>>,
 ): Promise<string[]> {
-  const { steps, guidance, temperature } = settings;
-  const record = generationText({
-    prompt: 'captions of test faces',
-    seed,
-    settings: { steps, guidance, temperature },
-    modelHash: face.hash,
-  });
+  const record = generationText({ prompt: 'captions of test faces', seed, settings, modelHash: face.hash });
   const grid = (images: readonly PixelImage[], columns: number) =>
     imageGrid(
       images.map((image) => enlarge(image, shownScale)),

@@ -26,10 +26,11 @@ export function addGenerate(program: Command, env: Environment): void {
 
 async function generate(env: Environment, prompt: string, raw: Record<string, unknown>): Promise<void> {
   const options = parseOptions('generate', Options, raw);
-  const { count, steps, guidance, temperature, scale } = options;
+  const { count, steps, temperature, scale } = options;
   const seed = options.seed ?? randomInt(2 ** 32);
   const paths = await planImages(env, options.out, count, `${slug(prompt)}-${seed}`);
   await withModel(env, options, async (model) => {
+    const { guidance = model.face.config.guidance } = options;
     for (const note of promptNotes(prompt, model)) env.stderr.write(`note: ${note}\n`);
     if (options.seed === undefined) env.stderr.write(`seed: ${seed} (repeat with --seed ${seed})\n`);
     const startMs = performance.now();

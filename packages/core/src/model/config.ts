@@ -25,6 +25,8 @@ export const ModelConfig = z
      * choice_temperature. With little, flat dark regions, which are certain early, take the whole picture of a small model.
      */
     confidenceTemperature: z.number().nonnegative().default(4.5),
+    /** How strongly words count where nothing else is asked for: what was found to suit the model. */
+    guidance: z.number().min(0).max(100).default(3),
   })
   .superRefine((config, context) => {
     const expect = (path: (string | number)[], want: number, got: number) => {

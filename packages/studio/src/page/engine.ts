@@ -48,6 +48,8 @@ export interface EngineInfo {
   device: string;
   /** Names of the attributes whose probability it tells, e.g. "Eyeglasses"; empty when it tells none. */
   attributes: readonly string[];
+  /** What suits the model: how strongly words count at first. */
+  guidance: number;
   limits: EngineLimits;
 }
 

@@ -41,6 +41,7 @@ interface ModelReply {
     token_grid: number;
     device: string;
     attributes: string[];
+    guidance: number;
     limits: { count: number; steps: number; guidance: number; temperature: number; photo_bytes: number };
   };
 }
@@ -92,13 +93,14 @@ export class HttpEngine implements StudioEngine {
     const { data } = (await response.json()) as { data: ModelReply[] };
     const model = data[0];
     if (!model) throw new EngineError('server: expected a model, got none; try to start it again');
-    const { hash, image_size, token_grid, device, attributes, limits } = model.unif2ace;
+    const { hash, image_size, token_grid, device, attributes, guidance, limits } = model.unif2ace;
     const { photo_bytes: photoBytes, ...bounds } = limits;
     return {
       place: 'server',
       model: { name: model.id, hash, imageSize: image_size, tokenGrid: token_grid },
       device,
       attributes,
+      guidance,
       limits: { ...bounds, photoBytes },
     };
   }

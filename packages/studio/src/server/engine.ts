@@ -35,6 +35,8 @@ export interface EngineInfo {
   tokenGrid: number;
   device: string;
   attributes: readonly string[];
+  /** How strongly words count where a request does not say. */
+  guidance: number;
   /** Text tokens of a prompt that are read. */
   promptTokens: number;
   /** Text tokens of a question, its wording around it included, and its answer together. */

@@ -46,7 +46,7 @@ export function engineInfo(
   classifier: LoadedAttributeClassifier | null,
   device: string,
 ): EngineInfo {
-  const { name, imageSize, promptTokens, answerTokens } = model.config;
+  const { name, imageSize, guidance, promptTokens, answerTokens } = model.config;
   return {
     name,
     hash: model.hash,
@@ -54,6 +54,7 @@ export function engineInfo(
     tokenGrid: tokenGrid(model.config),
     device,
     attributes: classifier?.config.attributes ?? [],
+    guidance,
     // t2i, sot and eot take three of the promptTokens + 1 places
     promptTokens: promptTokens - 2,
     answerTokens,

@@ -59,8 +59,8 @@ export class BrowserEngine implements StudioEngine {
   }
 
   async info(): Promise<EngineInfo> {
-    const { name, hash, imageSize, tokenGrid, device, attributes } = this.#loaded;
-    return { place: 'browser', model: { name, hash, imageSize, tokenGrid }, device, attributes, limits };
+    const { name, hash, imageSize, tokenGrid, device, attributes, guidance } = this.#loaded;
+    return { place: 'browser', model: { name, hash, imageSize, tokenGrid }, device, attributes, guidance, limits };
   }
 
   get #loaded(): ModelInfo {

@@ -48,7 +48,7 @@ export function createState({ engine, info, history, preferences }: Parts) {
   const prompt = signal('');
   const count = signal(Math.min(4, info.limits.count));
   const steps = signal(Math.min(12, info.limits.steps));
-  const guidance = signal(3);
+  const guidance = signal(info.guidance);
   const temperature = signal(1);
   const seed = signal(randomSeed());
   /** Off: every run draws a new seed. */
@@ -222,7 +222,7 @@ export function createState({ engine, info, history, preferences }: Parts) {
       count: index + 1,
       seed: record.seed,
       steps: number('steps', 12),
-      guidance: number('guidance', 3),
+      guidance: number('guidance', info.guidance),
       temperature: number('temperature', 1),
     };
     runner.reset();

@@ -62,7 +62,7 @@ function samplingOf(service: Service, body: GenerationRequest | EditFields): Sam
     count: body.n ?? 1,
     seed: body.seed ?? randomInt(2 ** 32),
     steps: body.steps ?? 12,
-    guidance: body.guidance ?? 3,
+    guidance: body.guidance ?? service.engine.info.guidance,
     temperature: body.temperature ?? 1,
     sizePixels: size == null || size === 'auto' ? service.engine.info.imageSize : Number(size.split('x')[0]),
     previews: body.stream ? (body.partial_images ?? 0) : 0,

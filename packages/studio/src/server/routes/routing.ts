@@ -19,7 +19,7 @@ export async function routing(service: Service, { request }: Client): Promise<Re
       seed: body.seed ?? 0,
       index: body.index ?? 0,
       steps: body.steps ?? 12,
-      guidance: body.guidance ?? 3,
+      guidance: body.guidance ?? engine.info.guidance,
       temperature: body.temperature ?? 1,
       picture: photo && { photo, face: body.face ?? 1 },
     };

@@ -4,7 +4,7 @@ import type { ModelEntry } from '../schemas/service.ts';
 import type { Service } from '../service.ts';
 
 function entry({ engine, startedSeconds }: Service): ModelEntry {
-  const { name, hash, imageSize, tokenGrid, device, attributes } = engine.info;
+  const { name, hash, imageSize, tokenGrid, device, attributes, guidance } = engine.info;
   return {
     id: name,
     object: 'model',
@@ -16,6 +16,7 @@ function entry({ engine, startedSeconds }: Service): ModelEntry {
       token_grid: tokenGrid,
       device,
       attributes: [...attributes],
+      guidance,
       limits: {
         count: limits.count,
         steps: limits.steps,

@@ -32,7 +32,7 @@ export const modelName = z
   .string()
   .max(200)
   .nullish()
-  .openapi({ description: 'A name of GET /v1/models; default: the model served.', example: 'pico' });
+  .openapi({ description: 'A name of GET /v1/models; default: the model served.', example: 'nano' });
 
 export const user = z
   .string()
@@ -71,7 +71,7 @@ export const sampling = {
     .min(0)
     .max(limits.guidance)
     .nullish()
-    .openapi({ description: 'Extension. How strongly the words count; 0 ignores them. Default 3.' }),
+    .openapi({ description: "Extension. How strongly the words count; 0 ignores them. Default: the model's own." }),
   temperature: z
     .number()
     .min(0)
