@@ -12,8 +12,8 @@ import { decodeImage } from '@unif2ace/core/node';
 import type { Environment } from './environment.ts';
 import { exitCodes, oneLine } from './errors.ts';
 import { faceOf, type OpenModel, withModel } from './model.ts';
-import { enlarge, slug, writeOutput } from './output.ts';
 import { defaultModel } from './options.ts';
+import { enlarge, slug, writeOutput } from './output.ts';
 import { StatusLine } from './progress.ts';
 import { drawImages, hasTrueColour, printable } from './terminal.ts';
 
