@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 # OpenMP's waiting threads otherwise spin on the cores that OpenBLAS's own threads need: up to 1.8 times slower.
-# PEER_WAIT=default measures torch as it is installed.
+# PEER_WAIT=default leaves that as it is installed.
 if os.environ.get("PEER_WAIT") != "default":
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -27,14 +27,14 @@ def kernel_for_this_processor():
     """OpenBLAS takes a processor newer than itself for one of 2004, at a tenth of the speed, unless it is told."""
     flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.M)
     known = flags.group(1).split() if flags else []
-    return "SkylakeX" if "avx512f" in known else "Haswell" if "avx2" in known else None
+    if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= set(known):
+        return "SkylakeX"
+    return "Haswell" if "avx2" in known else None
 
 
 kernel = kernel_for_this_processor()
 if kernel:
-    os.environ["OPENBLAS_CORETYPE"] = kernel
-    # a size given for another kernel does not fit this one
-    os.environ.pop("OPENBLAS_L2_SIZE", None)
+    os.environ.setdefault("OPENBLAS_CORETYPE", kernel)
 
 import torch
 
@@ -56,7 +56,7 @@ def blas_in_use():
     return {
         "built": built.group(1) if built else None,
         "libraries": sorted({os.path.realpath(file) for file in files}),
-        "kernel": kernel,
+        "kernel": os.environ.get("OPENBLAS_CORETYPE"),
     }
 
 

@@ -89,9 +89,13 @@ export class HeldEngine implements Engine {
   }
 
   generate: Engine['generate'] = async ({ count, steps }, { signal, onStep }) => {
-    onStep({ step: 1, steps, images: [{ index: 0, masked: Uint8Array.of(1, 0, 1, 1), preview: this.#picture }] });
+    onStep({
+      step: 1,
+      steps,
+      images: [{ index: 0, masked: Uint8Array.of(1, 0, 1, 1), preview: this.#picture.slice() }],
+    });
     await this.#hold(signal);
-    return Array.from({ length: count }, () => this.#picture);
+    return Array.from({ length: count }, () => this.#picture.slice());
   };
 
   edit: Engine['edit'] = (request, watch) => this.generate(request, watch);

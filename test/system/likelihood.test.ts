@@ -71,6 +71,14 @@ describe.each([1, 2])('likelihood of words, %i codes a position', (codeGroups) =
     expect(await built.logLikelihood(face, words)).toBeCloseTo(await byTraining(words), 3);
   });
 
+  test('a face that was looked at can be asked again', async () => {
+    const looked = await built.look(face);
+    const [first, again] = [await built.logLikelihood(looked, 'a'), await built.logLikelihood(looked, 'a')];
+    expect(again).toBe(first);
+    expect(first).toBeCloseTo(await built.logLikelihood(face, 'a'), 5);
+    looked.free();
+  });
+
   test('what is too long is refused', async () => {
     await expect(built.logLikelihood(face, 'a hat '.repeat(40))).rejects.toThrow(/words: expected at most \d+ tokens/);
   });

@@ -353,8 +353,10 @@ export class UniF2ace {
       throw new RangeError(
         `logLikelihood: words: expected at most ${room - 1} tokens, got ${answer.length - 1}; try fewer`,
       );
+    options.signal?.throwIfAborted();
     const state = face instanceof KeptState ? face.clone() : await this.look(face);
     try {
+      options.signal?.throwIfAborted();
       return await this.#answering.logLikelihood(state, asked, answer, options.signal);
     } finally {
       state.free();

@@ -69,7 +69,7 @@ async function runStages(recipe: Recipe, options: RunOptions): Promise<ModelConf
     ...(options.peakFlopsPerSecond && { peakFlopsPerSecond: options.peakFlopsPerSecond }),
     ...(signal && { signal }),
     ...(options.checkpointEvery && { checkpointEvery: options.checkpointEvery }),
-    checkpointFolder: (stage) => join(out, 'checkpoints', stage.replaceAll(' ', '-')),
+    checkpointFolder: (stage) => checkpointsOf(out, stage),
   };
   if (isRoot && !options.resume) await rm(join(out, 'checkpoints'), { recursive: true, force: true });
   const records = all.filter(({ split }) => split === 'train');
@@ -119,6 +119,9 @@ async function runStages(recipe: Recipe, options: RunOptions): Promise<ModelConf
   onEvent({ kind: 'stage', name: 'done', detail: out });
   return config;
 }
+
+/** Where a stage of a run keeps its checkpoints. */
+const checkpointsOf = (out: string, stage: string): string => join(out, 'checkpoints', stage.replaceAll(' ', '-'));
 
 function missing(name: string): never {
   throw new TrainError(`train: expected a trained parameter ${name}, got none; try without --resume`);
@@ -199,7 +202,7 @@ class StageStore {
       const bytes = stored.reduce((sum, { data }) => sum + data.byteLength, 0);
       throw await notWritten('result', file, bytes, error, 'the checkpoints of the stage are kept');
     });
-    await rm(join(this.#folder, '..', 'checkpoints', name), { recursive: true, force: true });
+    await rm(checkpointsOf(join(this.#folder, '..'), name), { recursive: true, force: true });
     return weights;
   }
 }

@@ -21,15 +21,23 @@ describe('documents', () => {
     expect(read).toEqual({ a: [{ url: new Uint8Array(large) }, url(small)], ...rest });
   });
 
-  test('a picture that is none is named by its place', async () => {
-    const wrong = { messages: [{ image: url(noise(90), 'image/jpeg') }] };
-    await expect(bodies.json(bodyOf(wrong))).rejects.toMatchObject({
-      status: 400,
-      code: 'invalid_image',
-      param: 'messages.0.image',
-      message: 'messages.0.image: expected the image/jpeg that its type says, got another file',
-    });
+  test('what is no picture stays as it is, for whoever reads it to refuse', async () => {
+    const wrong = { messages: [{ image: url(noise(90), 'image/jpeg') }, `data:${'?'.repeat(70_000)}`] };
+    expect(await bodies.json(bodyOf(wrong))).toEqual(wrong);
   });
+
+  test.each([1, 2, 4096, 4097])(
+    'of too many parts are refused, %i backslashes before a quote notwithstanding',
+    async (slashes) => {
+      const quote = slashes % 2 === 1 ? '""' : '"';
+      const body = `["${'\\'.repeat(slashes)}${quote}${',[]'.repeat(100_000)}]`;
+      expect(JSON.parse(body)).toHaveLength(100_001);
+      await expect(bodies.json(new Uint8Array(Buffer.from(body)))).rejects.toMatchObject({
+        status: 400,
+        message: 'expected a small JSON document, got one of too many parts',
+      });
+    },
+  );
 
   test('nested more deeply than messages between threads can be are refused', async () => {
     const nested = (levels: number) => new Uint8Array(Buffer.from('['.repeat(levels) + ']'.repeat(levels)));
@@ -58,6 +66,8 @@ test('a picture is spelled out as base64', async () => {
   const bytes = new Uint8Array(randomBytes(1000));
   const spelled = await bodies.base64(bytes.slice());
   expect(Buffer.from(Buffer.from(spelled).toString('latin1'), 'base64')).toEqual(Buffer.from(bytes));
+  await bodies.base64(bytes);
+  await expect(bodies.base64(bytes)).rejects.toThrow('expected a picture, got no bytes');
 });
 
 test('photos are reduced; what is no photo is refused', async () => {

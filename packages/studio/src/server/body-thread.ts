@@ -91,7 +91,8 @@ export class BodyThread {
   }
 
   /** A picture as base64, in bytes: texts of megabytes would be garbage to collect. Takes the buffer away where the bytes are all of it. */
-  base64(bytes: Uint8Array): Promise<Uint8Array> {
+  async base64(bytes: Uint8Array): Promise<Uint8Array> {
+    if (bytes.length === 0) throw new Error('base64: expected a picture, got no bytes: it was handed over before');
     return this.#do({ kind: 'base64', bytes }, own(bytes));
   }
 
@@ -119,6 +120,7 @@ export class BodyThread {
       for (const { reject } of this.#pending.values()) reject(error);
     };
     worker.on('error', (error) => fail(new Error(`bodies: the thread died: ${error.message}`)));
+    worker.on('messageerror', () => void worker.terminate());
     worker.on('exit', (code) => fail(new Error(`bodies: the thread ended with code ${code}`)));
     this.#worker = worker;
     return worker;

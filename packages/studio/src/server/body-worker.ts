@@ -1,10 +1,18 @@
 import { parentPort } from 'node:worker_threads';
+import type { PixelImage } from '@unif2ace/core';
 import type { BodyReply, BodyWork } from './body-thread.ts';
 import { ApiError } from './errors.ts';
 import { parseForm, parseJson } from './parse-body.ts';
 import { decodeMask, decodePhoto } from './pictures.ts';
 
 // Entry of the thread that reads large bodies, decodes photos and spells out pictures.
+
+/** A picture in a buffer of its own, which can be handed over. */
+function movable<P extends PixelImage>(picture: P, moved: ArrayBuffer[]): P {
+  const data = new Uint8Array(picture.data);
+  moved.push(data.buffer);
+  return { ...picture, data };
+}
 
 async function done(work: BodyWork, moved: ArrayBuffer[]) {
   switch (work.kind) {
@@ -13,12 +21,15 @@ async function done(work: BodyWork, moved: ArrayBuffer[]) {
       moved.push(...pictures.map(({ buffer }) => buffer));
       return document;
     }
-    case 'form':
-      return parseForm(work.body, work.type);
+    case 'form': {
+      const form = await parseForm(work.body, work.type);
+      moved.push(...Object.values(form.files).map(({ buffer }) => buffer));
+      return form;
+    }
     case 'photo':
-      return decodePhoto(work.bytes, work);
+      return movable(await decodePhoto(work.bytes, work), moved);
     case 'mask':
-      return decodeMask(work.bytes, work.photo);
+      return movable(await decodeMask(work.bytes, work.photo), moved);
     case 'base64': {
       const spelled = new Uint8Array(Buffer.from(Buffer.from(work.bytes).toString('base64'), 'latin1'));
       moved.push(spelled.buffer);

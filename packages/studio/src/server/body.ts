@@ -3,7 +3,7 @@ import { ApiError, invalid } from './errors.ts';
 import { type Form, parseForm, parseJson } from './parse-body.ts';
 import { limits } from './schemas/common.ts';
 
-/** Counts bytes of a body as they arrive. @throws ApiError 429 */
+/** Counts bytes as room is made for them. @throws ApiError 429 */
 export type TakeBytes = (bytes: number) => void;
 
 /** Bytes of bodies held at the same time, so that many uploads cannot fill the memory. */
@@ -40,6 +40,9 @@ function tooLarge(): ApiError {
   return new ApiError(413, 'body_too_large', `expected a body of at most ${expected}, got more`, { headers });
 }
 
+/** Room of a body at first. */
+const firstBytes = 16 * 1024;
+
 /**
  * The whole body, its length checked before and while it is read.
  * @throws ApiError 413 for a body above the limit, 429 when the budget is spent.
@@ -47,15 +50,15 @@ function tooLarge(): ApiError {
 async function readBody(request: Request, take: TakeBytes): Promise<Uint8Array<ArrayBuffer>> {
   const told = Number(request.headers.get('content-length') ?? 0);
   if (told > limits.bodyBytes) throw tooLarge();
-  // filled as it comes: putting 17 MB together at the end would take the event loop for long
-  let body = new Uint8Array(Number.isSafeInteger(told) && told > 0 ? told : 2 ** 16);
+  // filled as it comes, in room that grows with it: what a head promises is not reserved
+  let body = new Uint8Array(0);
   let bytes = 0;
   try {
     for await (const part of (request.body ?? []) as AsyncIterable<Uint8Array>) {
       if (bytes + part.length > limits.bodyBytes) throw tooLarge();
-      take(part.length);
       if (bytes + part.length > body.length) {
-        const larger = new Uint8Array(Math.min(limits.bodyBytes, 2 * (bytes + part.length)));
+        const larger = new Uint8Array(Math.min(limits.bodyBytes, Math.max(firstBytes, 2 * (bytes + part.length))));
+        take(larger.length - body.length);
         larger.set(body.subarray(0, bytes));
         body = larger;
       }

@@ -10,7 +10,7 @@ import { LocalEngine } from './local-engine.ts';
 // overlap: a run of the network blocks this thread, between two runs it takes messages.
 
 const modelNiceness = 5;
-// Linux keeps a priority for each thread: one busy with the model never makes the event loop wait; elsewhere it is the whole process's
+// Linux keeps a priority for each thread: one busy with the model gives way to the event loop; elsewhere it is the whole process's
 if (platform() === 'linux') setPriority(modelNiceness);
 
 const { model: folder, attributes, device, coresEach } = workerData as EngineSetup;

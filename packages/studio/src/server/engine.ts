@@ -12,7 +12,7 @@ export interface Engine {
   readonly failure: Error | undefined;
   /** Text tokens, counted at once. */
   countTokens(text: string): number;
-  /** Faces from words: marked PNG files in order. */
+  /** Faces from words: marked PNG files in order, the caller's from then on. */
   generate(request: SamplingRequest, watch: StepWatch): Promise<Uint8Array[]>;
   /** A part of a face anew. @throws EngineRefusal */
   edit(request: EditRequest, watch: StepWatch): Promise<Uint8Array[]>;

@@ -23,10 +23,10 @@ function isOverstructured(json: Buffer): boolean {
   return false;
 }
 
+/** Whether an odd number of backslashes is before it. Runs before different quotes do not overlap: all looks back are linear. */
 function isEscaped(json: Buffer, quote: number): boolean {
   let slashes = 0;
-  // strings of backslashes alone are no picture: a short look back is enough
-  for (let at = quote - 1; at >= 0 && slashes < 4096 && json[at] === 0x5c; at--) slashes++;
+  for (let at = quote - 1; at >= 0 && json[at] === 0x5c; at--) slashes++;
   return slashes % 2 === 1;
 }
 
@@ -35,35 +35,38 @@ const maxLevels = 64;
 /** Strings of at least so many characters that begin as a data URL become the bytes they stand for. */
 const longTextCharacters = 16 * 1024;
 
-/** Where a value is in a document; the root is null. */
-type Place = { key: string; parent: Place; level: number } | null;
-
-const pathOf = (place: Place): string =>
-  place === null ? '' : place.parent === null ? place.key : `${pathOf(place.parent)}.${place.key}`;
-
-/** Puts bytes in place of long data URLs and returns them. @throws ApiError 400 */
+/** Puts bytes in place of long data URLs and returns them; what is no picture stays, for whoever reads it to refuse. @throws ApiError 400 */
 function unpackPictures(document: unknown): Uint8Array<ArrayBuffer>[] {
   const unpacked: Uint8Array<ArrayBuffer>[] = [];
-  const left: { value: object; place: Place }[] = [];
-  const visit = (value: unknown, place: Place) => {
-    if (typeof value === 'object' && value !== null) left.push({ value, place });
+  const left: { value: object; level: number }[] = [];
+  const visit = (value: unknown, level: number) => {
+    if (typeof value === 'object' && value !== null) left.push({ value, level });
   };
-  visit(document, null);
+  visit(document, 0);
   for (let next = left.pop(); next; next = left.pop()) {
+    const level = next.level + 1;
+    if (level > maxLevels)
+      throw invalid(null, `expected a JSON document of at most ${maxLevels} levels, got more`, 'invalid_json');
     const members = next.value as Record<string, unknown>;
     for (const key of Object.keys(members)) {
       const value = members[key];
-      const place = { key, parent: next.place, level: (next.place?.level ?? 0) + 1 };
-      if (place.level > maxLevels)
-        throw invalid(null, `expected a JSON document of at most ${maxLevels} levels, got more`, 'invalid_json');
-      if (typeof value === 'string' && value.length >= longTextCharacters && value.startsWith('data:')) {
-        const bytes = new Uint8Array(dataUrlBytes(value, pathOf(place).slice(0, 100)));
+      const bytes = typeof value === 'string' ? longPicture(value) : null;
+      if (bytes) {
         members[key] = bytes;
         unpacked.push(bytes);
-      } else visit(value, place);
+      } else visit(value, level);
     }
   }
   return unpacked;
+}
+
+function longPicture(text: string): Uint8Array<ArrayBuffer> | null {
+  if (text.length < longTextCharacters || !text.startsWith('data:')) return null;
+  try {
+    return new Uint8Array(dataUrlBytes(text, ''));
+  } catch {
+    return null;
+  }
 }
 
 /** A document in which long pictures are bytes instead of data URLs, and those bytes. @throws ApiError 400 */
@@ -86,7 +89,7 @@ const maxFormParts = 40;
 
 export interface Form {
   fields: Record<string, string>;
-  files: Record<string, Uint8Array>;
+  files: Record<string, Uint8Array<ArrayBuffer>>;
 }
 
 /** A multipart form; a name may be given once. @param type its content type. @throws ApiError 400 */

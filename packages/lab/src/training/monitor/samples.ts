@@ -44,7 +44,7 @@ const defaultPrompts = [
   'an older man wearing eyeglasses',
 ];
 const defaultTopics = ['gender', 'Smiling', 'Eyeglasses'];
-const settings = { steps: 12, guidance: 3, weights: 'average' } as const;
+const steps = 12;
 /** Of the training time, when samples come by time. */
 const maxShare = 0.02;
 const shownPixels = 64;
@@ -116,6 +116,7 @@ export class Samples {
       createSession: (graph, options) => runtime.createSession(graph, { ...options, allowSpinning: false }),
     };
     const unif2ace = new UniF2ace(model, quiet);
+    const settings = { steps, guidance: config.guidance, weights: 'average' } as const;
     try {
       const { prompts, facesPerPrompt, seed } = this.#options;
       const faces: PixelImage[] = [];
@@ -172,8 +173,7 @@ export class Samples {
 }
 
 async function generated(model: UniF2ace, prompt: string, count: number, seed: number): Promise<PixelImage[]> {
-  const { steps, guidance } = settings;
-  const running = model.generate(prompt, { count, steps, guidance, seed });
+  const running = model.generate(prompt, { count, steps, seed });
   for (;;) {
     const { value, done } = await running.next();
     if (done) return value;

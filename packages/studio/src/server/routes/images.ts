@@ -98,21 +98,19 @@ function withoutSize({ width, height, data }: EditRequest['photo']): EditRequest
   return { width, height, data };
 }
 
-const base64 = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
-
-/** The answer's JSON, a picture a turn. */
-async function* inParts(
+/** The parts of the answer's JSON. */
+async function answerParts(
   rest: Omit<ImagesResponse, 'data'>,
   images: readonly Uint8Array[],
   bodies: BodyThread,
-): AsyncGenerator<Uint8Array> {
-  yield Buffer.from('{"data":[');
+): Promise<Uint8Array[]> {
+  const parts: Uint8Array[] = [Buffer.from('{"data":[')];
   for (const [i, bytes] of images.entries()) {
-    if (i > 0) yield Buffer.from(',');
-    yield withPicture({ b64_json: '' }, await bodies.base64(bytes));
+    if (i > 0) parts.push(Buffer.from(','));
+    parts.push(withPicture({ b64_json: '' }, await bodies.base64(bytes)));
   }
-  yield Buffer.from(`],${JSON.stringify(rest).slice(1)}`);
+  parts.push(Buffer.from(`],${JSON.stringify(rest).slice(1)}`));
+  return parts;
 }
 
 /** The JSON of a document with the picture in its empty field; base64 needs no escapes. */
@@ -175,12 +173,17 @@ async function answer(service: Service, client: Client, order: PictureOrder): Pr
     const images = await job.result;
     const rest = { created: created(), ...look, usage, unif2ace: extension(job.id) };
     const headers = { 'Content-Type': 'application/json', 'x-unif2ace-job': job.id };
-    return new Response(ReadableStream.from(inParts(rest, images, service.bodies)), { headers });
+    return new Response(ReadableStream.from(await answerParts(rest, images, service.bodies)), { headers });
   }
 
   const prefix = kind === 'generate' ? 'image_generation' : 'image_edit';
   const stream = service.openStream(client);
   const send = (event: ImageStreamEvent, key: string | null = null) => stream.send(event.type, event, key);
+  const sendPicture = async (
+    event: ImageStreamEvent & { b64_json: '' },
+    bytes: Uint8Array,
+    key: string | null = null,
+  ) => stream.send(event.type, withPicture(event, await service.bodies.base64(bytes)), key);
   const previews = new Map<number, number>();
   const onStep = ({ step, steps, images }: EngineStep, job: string) => {
     const masks = images.map(({ index, masked }) => ({ index, masked: masked.join('') }));
@@ -189,8 +192,17 @@ async function answer(service: Service, client: Client, order: PictureOrder): Pr
       if (!preview) continue;
       const number = previews.get(index) ?? 0;
       previews.set(index, number + 1);
-      const picture = { index, partial_image_index: number, b64_json: base64(preview), created_at: created(), ...look };
-      send({ type: `${prefix}.partial_image`, ...picture }, `preview ${index}`);
+      const event = {
+        type: `${prefix}.partial_image`,
+        index,
+        partial_image_index: number,
+        b64_json: '',
+        created_at: created(),
+        ...look,
+      } as const satisfies ImageStreamEvent;
+      sendPicture(event, preview, `preview ${index}`).catch(() => {
+        // the picture itself takes the same way and says why
+      });
     }
   };
   const job = service.queue.submit(kind, run(onStep), {
@@ -210,7 +222,7 @@ async function answer(service: Service, client: Client, order: PictureOrder): Pr
           usage,
           unif2ace: extension(job.id),
         } as const satisfies ImageStreamEvent;
-        stream.send(event.type, withPicture(event, await service.bodies.base64(bytes)));
+        await sendPicture(event, bytes);
       }
     },
     stream,

@@ -21,6 +21,7 @@ export const RoutingRequest = z
     guidance,
     temperature,
     image: imageUrl.nullish().openapi({
+      type: ['string', 'null'],
       description:
         'Any picture of a face, in place of one that is made again by its settings: its tokens are masked at random as in ' +
         'training, ever fewer of them. `index`, `guidance` and `temperature` are unused then.',
