@@ -54,6 +54,8 @@ const recipe: Recipe = {
       promptTokens: 40,
       answerTokens: 60,
       confidenceTemperature: 18,
+      // more is worse on the validation identities, by attributes and by distance: docs/lab.md
+      guidance: 1,
       faceEncoder,
       backbone: BackboneConfig.parse({
         phi: {

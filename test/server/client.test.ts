@@ -59,6 +59,12 @@ describe('images.generate', () => {
     expect(other.data).not.toEqual(answer.data);
   });
 
+  test('words count as the model has it where nothing is said', async () => {
+    const { data } = await client.images.generate({ prompt: 'a smiling woman', ...more({ seed: 7, steps: 2 }) });
+    expect(readGeneration(bytesOf(data![0]!.b64_json))).toMatchObject({ settings: { guidance: 2 } });
+    expect(await client.models.retrieve('tiny')).toMatchObject({ unif2ace: { guidance: 2 } });
+  });
+
   test('is scaled to the size asked for', async () => {
     const { data, size } = await client.images.generate({ prompt: '', size: '256x256', ...more({ steps: 1 }) });
     const image = await decodeImage(bytesOf(data![0]!.b64_json));

@@ -46,7 +46,7 @@ export class HeldEngine implements Engine {
     tokenGrid: 2,
     device: 'none',
     attributes: ['Smiling'],
-    guidance: 3,
+    guidance: 2,
     promptTokens: 16,
     answerTokens: 64,
   };

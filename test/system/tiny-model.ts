@@ -39,6 +39,7 @@ export function tinyModel(
     textVocabSize: bpe.vocabSize,
     promptTokens: 12,
     answerTokens: 40,
+    guidance: 2,
     faceEncoder: { imageSize: 8, channels: [8, 8], groups: 4, width: 8 },
     backbone: BackboneConfig.parse({
       phi: {

@@ -183,7 +183,8 @@ describe('generate', () => {
     expect(document).toMatchObject({
       prompt,
       steps: 3,
-      guidance: 3,
+      // the model's own
+      guidance: 2,
       temperature: 1,
       model: { name: 'tiny', hash },
       device: 'cpu',
