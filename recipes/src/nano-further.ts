@@ -16,7 +16,11 @@ const recipe: Recipe = {
   name: 'nano-further',
   // other examples than those of the runs before
   seed: 3,
-  backbone: [{ ...stageOf('words'), name: 'further', steps: 4000, learningRate: 1.2e-3 }, stageOf('replies')],
+  backbone: [
+    { ...stageOf('words'), name: 'further', steps: 4000, learningRate: 1.2e-3 },
+    stageOf('replies'),
+    stageOf('rare replies'),
+  ],
 };
 
 export default recipe;
