@@ -18,8 +18,15 @@ const recipe: Recipe = {
   seed: 3,
   backbone: [
     { ...stageOf('words'), name: 'further', steps: 4000, learningRate: 1.2e-3 },
-    stageOf('replies'),
-    stageOf('rare replies'),
+    {
+      ...stageOf('replies'),
+      // what few faces have, and beards, of which only men are asked
+      topicEmphasis: {
+        ...{ Eyeglasses: 4, Wearing_Hat: 2, Bangs: 6, Smiling: 4, gender: 2 },
+        ...{ No_Beard: 6, Goatee: 6, Mustache: 6, Sideburns: 6, '5_o_Clock_Shadow': 6 },
+        ...{ Big_Nose: 3, Pointy_Nose: 3, Bags_Under_Eyes: 3, Narrow_Eyes: 2, Blurry: 2 },
+      },
+    },
   ],
 };
 

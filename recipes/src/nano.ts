@@ -39,9 +39,6 @@ const stage = {
   loss: { terms: 'both', alpha: 0.01, law: 'cosine', parameterization: 'normalized' },
 } as const;
 
-/** The experts of understanding alone, which leaves generation as it is. */
-const replies = { ...stage, only: 'mmu', t2iBatch: 0, mmuBatch: 16, questionsPerFace: 5 } as const;
-
 const recipe: Recipe = {
   kind: 'model',
   name: 'nano',
@@ -117,19 +114,8 @@ const recipe: Recipe = {
     // three in four short prompts say nothing of a smile, lists mostly do
     { ...stage, name: 'words', steps: 2400, t2iBatch: 30, mmuBatch: 4, listedPrompts: 0.6 },
     { ...stage, name: 'words again', steps: 1300, t2iBatch: 30, mmuBatch: 4, listedPrompts: 0.5, learningRate: 8e-4 },
-    { ...replies, name: 'replies', steps: 400 },
-    {
-      ...replies,
-      name: 'rare replies',
-      steps: 300,
-      learningRate: 1.2e-3,
-      // what few faces have, and beards, of which only men are asked
-      topicEmphasis: {
-        ...{ Eyeglasses: 4, Wearing_Hat: 2, Bangs: 6, Smiling: 4, gender: 2 },
-        ...{ No_Beard: 6, Goatee: 6, Mustache: 6, Sideburns: 6, '5_o_Clock_Shadow': 6 },
-        ...{ Big_Nose: 3, Pointy_Nose: 3, Bags_Under_Eyes: 3, Narrow_Eyes: 2, Blurry: 2 },
-      },
-    },
+    // the experts of understanding once more, which leaves generation as it is
+    { ...stage, name: 'replies', only: 'mmu', steps: 400, t2iBatch: 0, mmuBatch: 16, questionsPerFace: 5 },
   ],
 };
 
