@@ -51,6 +51,7 @@ async function saveTinyModel(folder: string): Promise<void> {
     tokenizer,
     textVocabSize: bpe.vocabSize,
     promptTokens: 24,
+    guidance: 2,
     answerTokens: 80,
     faceEncoder: { imageSize: 8, channels: [8, 8], groups: 4, width: 8 },
     backbone: {
