@@ -1,9 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { JSHandle } from 'playwright-core';
-import type { PageApi } from '../test/browser/page/main.ts';
-import { buildPage, root, serveFolder } from '../test/browser/support.ts';
+import { buildPage, openApi, root, serveFolder } from '../test/browser/support.ts';
 import { launchChromium } from '../test/chromium.ts';
 import { median } from './side.ts';
 
@@ -25,10 +23,7 @@ export async function browserTimes(repetitions: number): Promise<BrowserTimes> {
       const server = await serveFolder(folder, { isolated });
       const page = await browser.newPage();
       page.setDefaultTimeout(600_000);
-      await page.goto(server.url);
-      const api = (await page.waitForFunction(
-        () => (globalThis as unknown as { unif2ace?: PageApi }).unif2ace,
-      )) as JSHandle<PageApi>;
+      const api = await openApi(page, server.url);
       const start = performance.now();
       await api.evaluate((it, from) => it.load(from, 'auto'), `${server.url}/weights/nano`);
       const loadMs = performance.now() - start;

@@ -22,7 +22,6 @@ if os.environ.get("PEER_WAIT") != "default":
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-
 def kernel_for_this_processor():
     """OpenBLAS takes a processor newer than itself for one of 2004, at a tenth of the speed, unless it is told."""
     flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.M)

@@ -39,6 +39,9 @@ const stage = {
   loss: { terms: 'both', alpha: 0.01, law: 'cosine', parameterization: 'normalized' },
 } as const;
 
+/** Mostly faces from words, answers beside them. */
+const joint = { ...stage, t2iBatch: 30, mmuBatch: 4 } as const;
+
 const recipe: Recipe = {
   kind: 'model',
   name: 'nano',
@@ -110,10 +113,10 @@ const recipe: Recipe = {
     // answers nearly alone: beside many image tokens, reading the features is learnt slowly
     { ...stage, name: 'answers', steps: 300, t2iBatch: 2, mmuBatch: 16, mmuCoefficient: 200 },
     { ...stage, name: 'both', steps: 620, t2iBatch: 28, mmuBatch: 6 },
-    { ...stage, name: 'more', steps: 2150, t2iBatch: 30, mmuBatch: 4 },
+    { ...joint, name: 'more', steps: 2150 },
     // three in four short prompts say nothing of a smile, lists mostly do
-    { ...stage, name: 'words', steps: 2400, t2iBatch: 30, mmuBatch: 4, listedPrompts: 0.6 },
-    { ...stage, name: 'words again', steps: 1300, t2iBatch: 30, mmuBatch: 4, listedPrompts: 0.5, learningRate: 8e-4 },
+    { ...joint, name: 'words', steps: 2400, listedPrompts: 0.6 },
+    { ...joint, name: 'words again', steps: 1300, listedPrompts: 0.5, learningRate: 8e-4 },
     // the experts of understanding once more, which leaves generation as it is
     { ...stage, name: 'replies', only: 'mmu', steps: 400, t2iBatch: 0, mmuBatch: 16, questionsPerFace: 5 },
   ],

@@ -11,6 +11,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hasChromium, launchChromium } from '../chromium.ts';
+import { cancelFaces, choose, field, makeFaces } from '../server/studio-page.ts';
 import { root, type StaticServer, serveFolder } from './support.ts';
 
 // The studio page without a server, on the bundled pico: any server of files will do.
@@ -110,29 +111,16 @@ describe.skipIf(!hasChromium)('the studio page with the model in it', { timeout:
     const page = await openPage();
     await load(page);
     const loaded = requests.length;
-    const set = (name: string, value: string) =>
-      page
-        .getByRole('textbox', { name, exact: true })
-        .or(page.getByRole('slider', { name, exact: true }))
-        .fill(value);
-    const choose = (radio: string) => page.getByRole('radio', { name: radio }).check({ force: true });
-    await set('Faces', '1');
-    await set('Steps', '48');
-    await page.getByLabel('Describe a face').fill('a man');
-    await page.keyboard.press('Control+Enter');
-    await page.getByText(/Step \d+ of 48/).waitFor();
-    await page.keyboard.press('Escape');
-    await page.getByText('Cancelled').first().waitFor();
-    expect(await page.locator('.prints img').count()).toBe(0);
+    await field(page, 'Faces').fill('1');
+    await cancelFaces(page);
 
-    await set('Steps', '3');
-    await page.keyboard.press('Control+Enter');
-    await page.locator('.prints img').first().waitFor();
+    await field(page, 'Steps').fill('3');
+    await makeFaces(page);
     await page.locator('.print-button').first().click();
-    await choose('Experts');
+    await choose(page, 'Experts');
     await page.getByText('Experts of generation (T2I group), mean over 3 steps in which this face was made').waitFor();
-    await choose('Edit');
-    await choose('Eyes');
+    await choose(page, 'Edit');
+    await choose(page, 'Eyes');
     await page.getByRole('button', { name: /Make anew/ }).click();
     await page.getByRole('button', { name: 'Version 1, eyes anew' }).locator('img').waitFor();
     expect(requests.slice(loaded)).toEqual([]);

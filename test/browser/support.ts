@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
+import type { JSHandle, Page } from 'playwright-core';
 import { build, defaultClientConditions } from 'vite';
+import type { PageApi } from './page/main.ts';
 
 export const root = new URL('../../', import.meta.url).pathname;
 
@@ -23,6 +25,14 @@ export async function buildPage(source: string, folder: string): Promise<void> {
     resolve: { conditions: ['source', ...defaultClientConditions] },
     build: { outDir: folder, emptyOutDir: true, target: 'es2023', modulePreload: false },
   });
+}
+
+/** Opens the page of the tests; what it can do. */
+export async function openApi(page: Page, url: string): Promise<JSHandle<PageApi>> {
+  await page.goto(url);
+  return (await page.waitForFunction(
+    () => (globalThis as unknown as { unif2ace?: PageApi }).unif2ace,
+  )) as JSHandle<PageApi>;
 }
 
 export interface StaticServer {

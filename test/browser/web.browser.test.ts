@@ -3,11 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { collect, type GenerateOptions, UniF2ace } from '@unif2ace/core';
 import { directRuntime } from '@unif2ace/graph/node';
-import type { Browser, JSHandle, Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hasChromium, launchChromium } from '../chromium.ts';
-import type { PageApi } from './page/main.ts';
-import { buildPage, root, type StaticServer, serveFolder } from './support.ts';
+import { buildPage, openApi, root, type StaticServer, serveFolder } from './support.ts';
 
 // The model in a page of Chromium, as a bundler builds it, beside the same model in Node.
 
@@ -52,10 +51,7 @@ describe.skipIf(!hasChromium)('UniF2ace in a page of Chromium', { timeout: 300_0
       if (message.type() === 'error') faults!.push(message.text());
     });
     page.on('request', (request) => requests!.push(`${request.method()} ${request.url()}`));
-    await page.goto(server.url);
-    const api = (await page.waitForFunction(
-      () => (globalThis as unknown as { unif2ace?: PageApi }).unif2ace,
-    )) as JSHandle<PageApi>;
+    const api = await openApi(page, server.url);
     const address = `${server.url}/weights/pico`;
     return {
       requests: requests!,

@@ -4,33 +4,43 @@ import { join } from 'node:path';
 import { collect, UniF2ace } from '@unif2ace/core';
 import { saveModel } from '@unif2ace/core/node';
 import { directRuntime } from '@unif2ace/graph/node';
-import type { JSHandle } from 'playwright-core';
-import { describe, expect, test } from 'vitest';
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { hasChromium, launchChromium, softwareGpu } from '../chromium.ts';
 import { tinyModel } from '../system/tiny-model.ts';
-import type { PageApi } from './page/main.ts';
-import { buildPage, root, serveFolder } from './support.ts';
+import { buildPage, openApi, root, type StaticServer, serveFolder } from './support.ts';
 
 // A GPU in software: a whole face on it, and one in the middle of which it is lost.
 
 describe.skipIf(!hasChromium)('WebGPU', { timeout: 300_000 }, () => {
-  test('a whole face and an answer about it, token for token those of Node', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'unif2ace-gpu-'));
+  let folder: string;
+  let server: StaticServer;
+  let browser: Browser;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'unif2ace-gpu-'));
     await buildPage(join(root, 'test', 'browser', 'page'), folder);
+    server = await serveFolder(folder);
+  });
+  // a GPU of its own for each: one that was lost is lost for the whole browser
+  beforeEach(async () => {
+    browser = await launchChromium(softwareGpu);
+  });
+  afterEach(() => browser?.close());
+  afterAll(async () => {
+    server?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  test('a whole face and an answer about it, token for token those of Node', async () => {
     const { config, tokenizerJson, weights } = tinyModel(1, 2);
     const model = join(folder, 'tiny');
     await saveModel(model, config, tokenizerJson, ({ name }) => weights.get(name)!);
-    const server = await serveFolder(folder);
-    const browser = await launchChromium(softwareGpu);
     const [prompt, question] = ['a man with black hair', 'Is the person smiling?'];
     const options = { seed: 3, steps: 6 };
+    const page = await browser.newPage();
     try {
-      const page = await browser.newPage();
       page.setDefaultTimeout(240_000);
-      await page.goto(server.url);
-      const api = (await page.waitForFunction(
-        () => (globalThis as unknown as { unif2ace?: PageApi }).unif2ace,
-      )) as JSHandle<PageApi>;
+      const api = await openApi(page, server.url);
       expect(await api.evaluate((it, from) => it.load(from, 'webgpu'), `${server.url}/tiny`)).toBe('webgpu');
       const { tokens } = await api.evaluate((it, [text, how]) => it.draw(text, how), [prompt, options] as const);
       const answer = await api.evaluate((it, text) => it.ask(text), question);
@@ -45,21 +55,15 @@ describe.skipIf(!hasChromium)('WebGPU', { timeout: 300_000 }, () => {
       expect(answer).toBe(await collect(here.ask(next.value[0]!, question)));
       await here.close();
     } finally {
-      await browser.close();
-      server.close();
-      await rm(folder, { recursive: true, force: true });
+      await page.close();
     }
   });
 
   test('a GPU that is lost: WebAssembly goes on, and the face is the one of Node', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'unif2ace-gpu-'));
-    await buildPage(join(root, 'test', 'browser', 'page'), folder);
-    const server = await serveFolder(folder);
-    const browser = await launchChromium(softwareGpu);
     const prompt = 'a man with black hair';
     const options = { seed: 3, steps: 4 };
+    const page = await browser.newPage();
     try {
-      const page = await browser.newPage();
       page.setDefaultTimeout(240_000);
       // as text: the tests know no types of a page
       await page.addInitScript(`{
@@ -68,10 +72,7 @@ describe.skipIf(!hasChromium)('WebGPU', { timeout: 300_000 }, () => {
           return (globalThis.device = await request.apply(this, options));
         };
       }`);
-      await page.goto(server.url);
-      const api = (await page.waitForFunction(
-        () => (globalThis as unknown as { unif2ace?: PageApi }).unif2ace,
-      )) as JSHandle<PageApi>;
+      const api = await openApi(page, server.url);
       const address = `${server.url}/weights/pico`;
       expect(await api.evaluate((it, from) => it.load(from, 'webgpu'), address)).toBe('webgpu');
       const drawing = api.evaluate((it, [text, how]) => it.draw(text, how), [prompt, options] as const);
@@ -91,9 +92,7 @@ describe.skipIf(!hasChromium)('WebGPU', { timeout: 300_000 }, () => {
       await runtime.close();
       expect(tokens).toEqual(expected);
     } finally {
-      await browser.close();
-      server.close();
-      await rm(folder, { recursive: true, force: true });
+      await page.close();
     }
   });
 });

@@ -3,7 +3,17 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { hasChromium } from '../chromium.ts';
-import { bytesOf, drop, makeFaces, openStudio, seriousFaults, shoot } from './studio-page.ts';
+import {
+  bytesOf,
+  cancelFaces,
+  choose,
+  drop,
+  field,
+  makeFaces,
+  openStudio,
+  seriousFaults,
+  shoot,
+} from './studio-page.ts';
 
 // The page as it is built, in Chromium, on the bundled model behind a real socket.
 
@@ -15,11 +25,8 @@ describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
   });
 
   const finished = () => page.locator('.prints img').first();
-  const field = (name: string) =>
-    page.getByRole('textbox', { name, exact: true }).or(page.getByRole('slider', { name, exact: true }));
-  const fieldOf = (name: string) => field(name).inputValue();
-  const set = (name: string, value: string) => field(name).fill(value);
-  const choose = (radio: string) => page.getByRole('radio', { name: radio }).check({ force: true });
+  const fieldOf = (name: string) => field(page, name).inputValue();
+  const set = (name: string, value: string) => field(page, name).fill(value);
 
   test('words become faces step by step; one is edited, asked about, and its file restores its settings', async () => {
     await page.getByLabel('Describe a face').fill('a man with black hair');
@@ -37,7 +44,7 @@ describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
     await download.saveAs(file);
 
     await page.locator('.print-button').first().click();
-    await choose('Eyes');
+    await choose(page, 'Eyes');
     await page.getByRole('button', { name: /Make anew/ }).click();
     await page.getByRole('button', { name: 'Version 1, eyes anew' }).locator('img').waitFor();
     await shoot(page, 'edited');
@@ -64,13 +71,7 @@ describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
   });
 
   test('Escape cancels, and the next request is served', async () => {
-    await set('Steps', '48');
-    await page.getByLabel('Describe a face').fill('a man');
-    await page.keyboard.press('Control+Enter');
-    await page.getByText(/Step \d+ of 48/).waitFor();
-    await page.keyboard.press('Escape');
-    await page.getByText('Cancelled').first().waitFor();
-    expect(await page.locator('.prints img').count()).toBe(0);
+    await cancelFaces(page);
     await set('Steps', '2');
     await makeFaces(page);
   });
@@ -116,7 +117,7 @@ describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
   test('a sweep is a table of faces over two settings; a face of it carries its own', async () => {
     await page.getByLabel('Describe a face').fill('a woman');
     await set('Steps', '2');
-    await choose('Sweep');
+    await choose(page, 'Sweep');
     await page.getByRole('combobox', { name: 'Down' }).selectOption({ label: 'Steps' });
     await page.getByLabel('Across: values between commas').fill('0, 3, x');
     await page.getByText('got x').first().waitFor();
@@ -130,7 +131,7 @@ describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
     expect(await seriousFaults(page)).toEqual([]);
     await shoot(page, 'sweep');
     await page.locator('.sweep .print-button').nth(1).click();
-    await choose('Details');
+    await choose(page, 'Details');
     const facts = await page.locator('.facts').textContent();
     expect(facts).toMatch(/Steps\s*1\s*Guidance\s*3/);
   });

@@ -97,6 +97,24 @@ export async function shoot(page: Page, name: string): Promise<void> {
   if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`) });
 }
 
+/** A setting by its name. */
+export const field = (page: Page, name: string): Locator =>
+  page.getByRole('textbox', { name, exact: true }).or(page.getByRole('slider', { name, exact: true }));
+
+export const choose = (page: Page, radio: string): Promise<void> =>
+  page.getByRole('radio', { name: radio }).check({ force: true });
+
+/** Begins faces of many steps and cancels them in the middle. */
+export async function cancelFaces(page: Page): Promise<void> {
+  await field(page, 'Steps').fill('48');
+  await page.getByLabel('Describe a face').fill('a man');
+  await page.keyboard.press('Control+Enter');
+  await page.getByText(/Step \d+ of 48/).waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByText('Cancelled').first().waitFor();
+  expect(await page.locator('.prints img').count()).toBe(0);
+}
+
 /** Words and a key; resolves when the first face is there. */
 export async function makeFaces(page: Page, prompt = 'a smiling woman with blond hair'): Promise<void> {
   await page.getByLabel('Describe a face').fill(prompt);

@@ -5,7 +5,7 @@ import type { Page } from 'playwright-core';
 import sharp from 'sharp';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { hasChromium } from '../chromium.ts';
-import { bytesOf, makeFaces, openStudio, pixelsOf, seriousFaults, shoot } from './studio-page.ts';
+import { bytesOf, choose, makeFaces, openStudio, pixelsOf, seriousFaults, shoot } from './studio-page.ts';
 
 // One face at large, photos and the camera, in Chromium on the bundled model.
 
@@ -30,7 +30,6 @@ describe.skipIf(!hasChromium)('faces at large and photos in Chromium', () => {
     page = studio.page;
   });
 
-  const choose = (radio: string) => page.getByRole('radio', { name: radio }).check({ force: true });
   const openFace = async () => {
     await page.getByLabel('Steps', { exact: true }).fill('3');
     await makeFaces(page, 'a woman with black hair');
@@ -46,7 +45,7 @@ describe.skipIf(!hasChromium)('faces at large and photos in Chromium', () => {
     await page.mouse.click(...at(0.5, 0.75));
     expect(await page.getByRole('radio', { name: 'Mouth' }).isChecked()).toBe(true);
 
-    await choose('Brush');
+    await choose(page, 'Brush');
     const make = page.getByRole('button', { name: /Make anew/ });
     expect(await make.isDisabled()).toBe(true);
     await page.getByText('Paint over the part').waitFor();
@@ -88,7 +87,7 @@ describe.skipIf(!hasChromium)('faces at large and photos in Chromium', () => {
 
   test('which experts fired where: tables by layer, one of them over the face, its numbers', async () => {
     await openFace();
-    await choose('Experts');
+    await choose(page, 'Experts');
     const layer = page.getByRole('region', { name: 'Layer 2' });
     await layer.waitFor();
     expect(await page.locator('.layer').count()).toBe(3);
@@ -118,10 +117,10 @@ describe.skipIf(!hasChromium)('faces at large and photos in Chromium', () => {
     expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
 
     // an edited face is told by its picture
-    await choose('Edit');
+    await choose(page, 'Edit');
     await page.getByRole('button', { name: /Make anew/ }).click();
     await page.getByRole('button', { name: 'Version 1, hair anew' }).locator('img').waitFor();
-    await choose('Experts');
+    await choose(page, 'Experts');
     await page.getByText(/mean over 3 steps of this picture/).waitFor();
   });
 

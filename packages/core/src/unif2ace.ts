@@ -285,6 +285,16 @@ export class UniF2ace {
     return this.#answering.look(codes!, await this.features([face]));
   }
 
+  /** Tokens of a question. */
+  #asked(question: string): number[] {
+    return [this.#layout.sot, ...this.#model.tokenizer.encode(questionPrompt(question))];
+  }
+
+  /** A state to read on from; whoever asked for it frees it. */
+  async #ownState(face: FaceInput | LookedAt): Promise<KeptState> {
+    return face instanceof KeptState ? face.clone() : this.look(face);
+  }
+
   /**
    * Answers a question about a face; yields pieces of text as they come, returns the whole answer.
    * @throws RangeError when the question is longer than the model can take.
@@ -296,14 +306,14 @@ export class UniF2ace {
   ): AsyncGenerator<string, string> {
     const { seed = 0, signal, temperature = 0, maxTokens, ...decoding } = options;
     const { tokenizer } = this.#model;
-    const asked = [this.#layout.sot, ...tokenizer.encode(questionPrompt(question))];
+    const asked = this.#asked(question);
     const room = this.config.answerTokens - asked.length;
     if (room < 2)
       throw new RangeError(
         `ask: question: expected at most ${this.config.answerTokens - 3} tokens, got ${asked.length - 1}; try fewer words`,
       );
     signal?.throwIfAborted();
-    const state = face instanceof KeptState ? face.clone() : await this.look(face);
+    const state = await this.#ownState(face);
     const random = new Philox(seed);
     const read = (ids: readonly number[]) => this.#answering.read(state, ids, signal);
     const tokens = generateText(
@@ -346,7 +356,7 @@ export class UniF2ace {
     options: { signal?: AbortSignal } = {},
   ): Promise<number> {
     const { tokenizer } = this.#model;
-    const asked = [this.#layout.sot, ...tokenizer.encode(questionPrompt(describeQuestion))];
+    const asked = this.#asked(describeQuestion);
     const answer = [...tokenizer.encode(` ${words}`), this.#layout.eot];
     const room = this.config.answerTokens - asked.length;
     if (answer.length > room)
@@ -354,7 +364,7 @@ export class UniF2ace {
         `logLikelihood: words: expected at most ${room - 1} tokens, got ${answer.length - 1}; try fewer`,
       );
     options.signal?.throwIfAborted();
-    const state = face instanceof KeptState ? face.clone() : await this.look(face);
+    const state = await this.#ownState(face);
     try {
       options.signal?.throwIfAborted();
       return await this.#answering.logLikelihood(state, asked, answer, options.signal);

@@ -66,9 +66,9 @@ export class Answering {
 
   /** Reads tokens behind the state; the logits [V] after the last. */
   async read(state: KeptState, ids: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
-    let last = new Float32Array(0);
-    for await (const { logits } of this.#chunks(state, ids, signal))
-      last = logits.slice(-layoutOf(this.#model.config).vocabSize);
+    const { vocabSize } = layoutOf(this.#model.config);
+    let last: Float32Array = new Float32Array(0);
+    for await (const { logits } of this.#chunks(state, ids, signal)) last = logits.subarray(-vocabSize);
     return last;
   }
 

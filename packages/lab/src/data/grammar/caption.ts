@@ -55,18 +55,11 @@ export function listCaption(labels: StatedAttributes, random: Philox): Omit<Capt
   const facts = resolveAttributes(labels);
   const draft = new Draft(facts);
   const count = listItems.fewest + random.int(listItems.spread);
-  const present = choosePhrases(facts, random, count, Number.POSITIVE_INFINITY).map((phrase) => ({ phrase }));
+  const present = choosePhrases(facts, random, count, Number.POSITIVE_INFINITY);
   const absent = absences
     .filter(({ name }) => facts[name] === false && chance(random, 0.5))
-    .map((absence) => ({ absence }));
-  const chosen = random.shuffle([...present, ...absent]).slice(0, count);
-  const phrases = chosen.flatMap((item) => ('phrase' in item ? [item.phrase] : []));
-  const noun = nounPhrase(byRole(phrases, 'adjective'), draft).replace(/^an? /, '');
-  const words = chosen.flatMap((item) => {
-    if ('absence' in item) return [draft.say(item.absence.inList, { [item.absence.name]: false })];
-    return item.phrase.role === 'adjective' ? [] : [draft.phrase(item.phrase).replace(/^an? /, '')];
-  });
-  return draft.finish([noun, ...words].join(', '));
+    .map(({ name, inList }) => ({ role: 'absent' as const, text: inList, states: { [name]: false } }));
+  return draft.finish(betweenCommas(random.shuffle([...present, ...absent]).slice(0, count), draft).join(', '));
 }
 
 /** Keeps account of what has been said. */
@@ -93,7 +86,7 @@ export class Draft {
     return text;
   }
 
-  phrase(phrase: Phrase): string {
+  phrase(phrase: Pick<Phrase, 'text' | 'states'>): string {
     return this.say(phrase.text, phrase.states);
   }
 
@@ -187,15 +180,21 @@ function described(phrases: readonly Phrase[], draft: Draft, random: Philox, tai
 
 const openings = ['a photo of', 'a portrait of', 'a close-up of', 'a picture of', 'the face of'];
 
+type Listed = Phrase | { role: 'absent'; text: string; states: StatedAttributes };
+
+/** The way many people write prompts: the noun with its adjectives first, then the other words as they come, without articles. */
+function betweenCommas(phrases: readonly Listed[], draft: Draft): string[] {
+  const isAdjective = (phrase: Listed): phrase is Phrase => phrase.role === 'adjective';
+  const words = phrases.filter((phrase) => !isAdjective(phrase)).map((phrase) => draft.phrase(phrase));
+  return [nounPhrase(phrases.filter(isAdjective), draft), ...words].map((text) => text.replace(/^an? /, ''));
+}
+
 function shortText(facts: StatedAttributes, draft: Draft, random: Philox): string {
   const phrases = choosePhrases(facts, random, pick(random, [1, 2, 2, 3, 3, 4, 4, 5]));
   if (chance(random, 0.15)) {
-    // The way many people write prompts: words between commas
-    const [adjectives, others] = [byRole(phrases, 'adjective'), phrases.filter(({ role }) => role !== 'adjective')];
-    const words = others.map((phrase) => draft.phrase(phrase).replace(/^an? /, ''));
-    const noun = nounPhrase(adjectives, draft).replace(/^an? /, '');
+    const words = betweenCommas(phrases, draft);
     const without = absence(facts, draft, random, 'inList');
-    return [noun, ...words, ...(without ? [without] : [])].join(', ');
+    return [...words, ...(without ? [without] : [])].join(', ');
   }
   const text = described(phrases, draft, random, absence(facts, draft, random));
   return chance(random, 0.2) ? `${pick(random, openings)} ${text}` : text;
