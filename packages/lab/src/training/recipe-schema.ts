@@ -2,6 +2,7 @@ import { AttributeClassifierConfig, FaceCnnConfig, FrozenEncoderConfig, ModelCon
 import { z } from 'zod';
 import type { Augmentation } from '../attributes/augment.ts';
 import type { AttributeRecipe } from '../attributes/train-attributes.ts';
+import { attributeNames } from '../data/grammar/attributes.ts';
 import type { IdentityRecipe } from '../encoders/train-identity.ts';
 import type { ImageTextRecipe } from '../encoders/train-image-text.ts';
 import type { AnyRecipe } from './any-recipe.ts';
@@ -66,6 +67,12 @@ const modelStageRules = {
   questionTokens: count,
   conditionDropout: share,
   listedPrompts: share.optional(),
+  promptEmphasis: z
+    .strictObject({
+      share,
+      attributes: z.partialRecord(z.enum(attributeNames), z.number().positive()),
+    } satisfies Rules<NonNullable<ModelStage['promptEmphasis']>>)
+    .optional(),
   mmuCoefficient: weight,
   balanceCoefficient: weight,
   loss: z.strictObject({

@@ -1,4 +1,5 @@
 import type { LossTerms, MaskCountLaw, ModelConfig, ScoreParameterization } from '@unif2ace/core';
+import type { AttributeName } from '../data/grammar/attributes.ts';
 import type { LoopSettings } from './loop.ts';
 import type { RoutingSettings } from './monitor/routing-monitor.ts';
 import type { SampleOptions } from './monitor/samples.ts';
@@ -53,6 +54,11 @@ export interface ModelStage extends LoopSettings {
   conditionDropout: number;
   /** Share of prompts that list much of what is known, also what is absent, so that every face teaches more words. Default 0. */
   listedPrompts?: number;
+  /**
+   * Share of faces that are drawn for an attribute, with and without it equally often within a gender, and with a prompt that says
+   * so; and how often each attribute comes (see `PromptBank`). Default: faces as they come, prompts as they fall.
+   */
+  promptEmphasis?: { share: number; attributes: Readonly<Partial<Record<AttributeName, number>>> };
   /** Weight of the understanding loss beside D3Diff. */
   mmuCoefficient: number;
   /** Weight of the balance terms. */

@@ -29,6 +29,7 @@ import type { EncodedFaces } from './encode-faces.ts';
 import { TrainError } from './events.ts';
 import { exampleRandom, FaceOrder } from './face-order.ts';
 import type { BatchPlace } from './loop.ts';
+import { PromptBank } from './prompt-bank.ts';
 import type { ModelStage } from './recipe.ts';
 
 /** Room of the texts about one face: a caption, then the questions. */
@@ -78,6 +79,7 @@ export class SequenceBatches {
   readonly #labels: readonly Attributes[];
   /** For each part of the training, in order. */
   readonly #banks: readonly QuestionBank[];
+  readonly #prompts: PromptBank | undefined;
   readonly #stage: ModelStage;
   readonly #seed: number;
   readonly #order: FaceOrder;
@@ -104,6 +106,7 @@ export class SequenceBatches {
       { length: balanceSteps },
       (_, i) => new QuestionBank(labels, start + ((end - start) * i) / (balanceSteps - 1), stage.topicEmphasis),
     );
+    this.#prompts = stage.promptEmphasis && new PromptBank(labels, stage.promptEmphasis.attributes);
     this.#stage = stage;
     this.#seed = seed;
     this.#order = new FaceOrder([...labels.keys()], seed, streams.t2i);
@@ -152,10 +155,11 @@ export class SequenceBatches {
     const images: ImageIds[] = [];
     const ratios: number[] = [];
     const scoreWeights: number[] = [];
-    const rows = this.#order.slice(first, t2iBatch).map((face, i): Row => {
+    const rows = this.#order.slice(first, t2iBatch).map((inTurn, i): Row => {
       const random = exampleRandom(this.#seed, streams.t2i, first + i);
+      const { face, text: prompt } = this.#example(inTurn, random);
       const codes = this.#faces.codes[this.#entry(face, random)]!;
-      const text = this.#tokenizer.encode(this.#prompt(this.#labels[face]!, random));
+      const text = this.#tokenizer.encode(prompt);
       const count = drawMaskCount(loss.law, codeCount, random);
       const masked = drawMask(count, codeCount, random);
       const image = imageIds(
@@ -193,11 +197,16 @@ export class SequenceBatches {
     };
   }
 
-  #prompt(labels: Attributes, random: Philox): string {
-    const { listedPrompts = 0 } = this.#stage;
-    // nothing is drawn where there are none: recipes without them see the prompts they have always seen
+  /** The face in turn or, as far as prompts are emphasised, one drawn for an attribute; with words about it. */
+  #example(inTurn: number, random: Philox): { face: number; text: string } {
+    const { listedPrompts = 0, promptEmphasis } = this.#stage;
+    // nothing is drawn for options that are not set: recipes without them see the prompts they have always seen
+    const emphasized = this.#prompts && promptEmphasis && random.uniform() < promptEmphasis.share;
     const listed = listedPrompts > 0 && random.uniform() < listedPrompts;
-    return (listed ? listCaption : promptCaption)(labels, random).text;
+    const caption = (face: number) => (listed ? listCaption : promptCaption)(this.#labels[face]!, random);
+    return emphasized && this.#prompts
+      ? this.#prompts.example(random, caption)
+      : { face: inTurn, text: caption(inTurn).text };
   }
 
   /** Faces with a caption and some questions each; captions and questions count the same, however long they are. */
