@@ -27,7 +27,7 @@ const recipe: Recipe = {
     {
       ...stageOf('words'),
       name: 'further',
-      steps: 2700,
+      steps: 2300,
       // what the words did not move before: small things, and what few faces have or lack
       promptEmphasis: {
         share: 0.65,
@@ -47,7 +47,7 @@ const recipe: Recipe = {
       },
       topicEmphasis: answersOfFew,
     },
-    { ...stageOf('replies'), steps: 800, topicEmphasis: answersOfFew },
+    { ...stageOf('replies'), steps: 600, topicEmphasis: answersOfFew },
   ],
 };
 

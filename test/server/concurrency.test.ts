@@ -33,7 +33,8 @@ const photo = pixelImage(
 );
 
 const draw = (engine: Engine, seed: number, { steps = 6, count = 1, signal = never } = {}) => {
-  const request = { prompt: `a man ${seed % 3}`, count, seed, steps, guidance: seed % 2, temperature: 1 };
+  const settings = { steps, guidance: seed % 2, temperature: 1, candidates: 1 + (seed % 3) };
+  const request = { prompt: `a man ${seed % 3}`, count, seed, ...settings };
   return engine.generate({ ...request, sizePixels: 8, previews: 0 }, { signal, onStep: () => {} });
 };
 const ask = (engine: Engine, seed: number) =>

@@ -8,12 +8,20 @@ export const samplingOptions = {
   steps: numberFrom(1, 1024),
   guidance: numberFrom(0, 100, 'real').optional(),
   temperature: numberFrom(0, 100, 'real'),
+  candidates: numberFrom(1, 16),
   seed: seedOption.optional(),
   out: pathOption.optional(),
   scale: numberFrom(1, 64),
 };
 
-export const guidanceHelp = "how strongly the words count; 0 ignores them (default: the model's own)";
+export const guidanceHelp =
+  "how much further than learnt words are followed; 0 is as learnt (default: the model's own)";
+/** Flag, help and default. */
+export const candidatesOption = [
+  '--candidates <number>',
+  'faces made for each, of which the model keeps the one that fits the words best',
+  '1',
+] as const;
 
 export function addSamplingOptions(command: Command): Command {
   return command
@@ -21,6 +29,7 @@ export function addSamplingOptions(command: Command): Command {
     .option('--steps <number>', 'denoising steps', '12')
     .option('--guidance <number>', guidanceHelp)
     .option('--temperature <number>', 'variety; 0 is the most probable face', '1')
+    .option(...candidatesOption)
     .option('--seed <number>', 'the same seed gives the same bytes (default: a new one, printed)')
     .option('--out <file|folder>', 'a .png file, or a folder (default: out/)')
     .option('--scale <factor>', 'enlarge every pixel to a square of this side', '8');

@@ -28,7 +28,7 @@ export interface PictureRoutingOptions {
 export async function generatedFaceRouting(
   model: Routed,
   prompt: string,
-  options: Omit<GenerateOptions, 'count'> = {},
+  options: Omit<GenerateOptions, 'count' | 'candidates'> = {},
 ): Promise<ExpertRouting[]> {
   const mean = new MeanRouting();
   let before = new Int32Array(imageCodes(model.config)).fill(unknownToken);

@@ -21,8 +21,16 @@ export interface GenerateOptions {
   first?: number;
   /** Denoising steps; more is finer and slower in proportion. Default 12. */
   steps?: number;
-  /** How strongly the words count; 0 ignores them and halves the time. Default: the model's own. */
+  /**
+   * How much further than it has learnt the model goes after the words (w of (1 + w)·cond − w·uncond); 0 is as learnt, in half the
+   * time. Default: the model's own.
+   */
   guidance?: number;
+  /**
+   * Faces made for each one that is returned: the one is kept that the model itself, looking at them, finds the words likeliest of.
+   * Follows the words better, and takes as many times as long. 1 to 16, default 1, the first being what it would be alone.
+   */
+  candidates?: number;
   /** Variety of the order in which tokens settle, in units of the model's `confidenceTemperature`; 0 keeps the most confident. Default 1. */
   temperature?: number;
   /** Image i depends on (seed, i) alone. Default 0. */
@@ -38,7 +46,9 @@ export interface EditOptions extends GenerateOptions {
 export interface GenerateStep {
   step: number;
   steps: number;
-  /** Codes so far of each image, `codeGroups` a position; −1 where still masked. */
+  /** Which image of the request each row is of, from 0; candidates are of the same one. */
+  images: readonly number[];
+  /** Codes so far of each row, `codeGroups` a position; −1 where still masked. */
   tokens: readonly Int32Array[];
   /** The same with what the model takes the masked ones for: what a preview shows. */
   guesses: readonly Int32Array[];
@@ -183,6 +193,7 @@ export class UniF2ace {
     options: GenerateOptions,
   ): AsyncGenerator<GenerateStep, PixelImage[]> {
     const { steps = 12, guidance = this.config.guidance, temperature = 1, seed = 0, first = 0, signal } = options;
+    const { candidates = 1 } = options;
     const check = (ok: boolean, what: string, expected: string, got: unknown) => {
       if (!ok) throw new RangeError(`generate: ${what}: expected ${expected}, got ${got}`);
     };
@@ -191,28 +202,66 @@ export class UniF2ace {
     check(temperature >= 0 && temperature <= 100, 'temperature', 'a number from 0 to 100', temperature);
     check(Number.isSafeInteger(seed) && seed >= 0, 'seed', 'a whole number from 0 to 2^53 − 1', seed);
     check(Number.isInteger(first) && first >= 0 && first < 2 ** 31, 'first', 'a whole number from 0', first);
-    const images: PixelImage[] = [];
-    for (let done = 0; done < prompts.length; done += imagesPerBatch) {
-      const chosen = prompts.slice(done, done + imagesPerBatch);
-      const randoms = chosen.map((_, i) => new Philox(seed, first + done + i));
-      const codes = yield* this.#sample(
-        chosen,
-        start,
-        randoms,
-        {
-          steps,
-          guidance,
-          temperature: temperature * this.config.confidenceTemperature,
-          codeGroups: this.#layout.codeGroups,
-        },
-        signal,
+    const mostCandidates = 16;
+    check(
+      Number.isInteger(candidates) && candidates >= 1 && candidates <= mostCandidates,
+      'candidates',
+      `a whole number from 1 to ${mostCandidates}`,
+      candidates,
+    );
+    const best: { image: PixelImage; fit: number }[] = [];
+    const rows = prompts.length * candidates;
+    for (let done = 0; done < rows; done += imagesPerBatch) {
+      const chosen = Array.from({ length: Math.min(imagesPerBatch, rows - done) }, (_, i) => ({
+        image: Math.floor((done + i) / candidates),
+        candidate: (done + i) % candidates,
+      }));
+      const words = chosen.map(({ image }) => prompts[image]!);
+      const randoms = chosen.map(
+        ({ image, candidate }) => new Philox(seed, first + image, ...(candidate > 0 ? [candidate] : [])),
       );
-      images.push(...(await this.decode(codes)));
+      const indices = chosen.map(({ image }) => image);
+      const sampling = {
+        steps,
+        guidance,
+        temperature: temperature * this.config.confidenceTemperature,
+        codeGroups: this.#layout.codeGroups,
+      };
+      const codes = yield* this.#sample(indices, words, start, randoms, sampling, signal);
+      const made = await this.decode(codes);
+      const fits = candidates > 1 ? await this.#fits(words, codes, made, signal) : made.map(() => 0);
+      indices.forEach((image, row) => {
+        const fit = fits[row]!;
+        if (best[image] === undefined || fit > best[image].fit) best[image] = { image: made[row]!, fit };
+      });
     }
-    return images;
+    return best.map(({ image }) => image);
+  }
+
+  /** Log-likelihood of each row's words, as many as the model reads, when it looks at the row's face. */
+  #fits(
+    words: readonly string[],
+    codes: readonly Int32Array[],
+    faces: readonly PixelImage[],
+    signal: AbortSignal | undefined,
+  ): Promise<number[]> {
+    const question = this.#asked(describeQuestion);
+    const room = this.config.answerTokens - question.length;
+    return Promise.all(
+      faces.map(async (face, row) => {
+        const answer = this.#model.tokenizer.encode(` ${words[row]}`).slice(0, room);
+        const state = await this.#answering.look(codes[row]!, await this.features([face]));
+        try {
+          return await this.#answering.logLikelihood(state, question, answer, signal);
+        } finally {
+          state.free();
+        }
+      }),
+    );
   }
 
   async *#sample(
+    images: readonly number[],
     prompts: readonly string[],
     from: Int32Array,
     randoms: Philox[],
@@ -227,7 +276,7 @@ export class UniF2ace {
       for await (const step of sampleMaskgit(start, this.#layout.codes, logits, draws, options)) {
         signal?.throwIfAborted();
         last = step.sampled;
-        yield { step: step.step + 1, steps: options.steps, tokens: step.tokens, guesses: step.sampled };
+        yield { step: step.step + 1, steps: options.steps, images, tokens: step.tokens, guesses: step.sampled };
       }
       return last;
     } finally {

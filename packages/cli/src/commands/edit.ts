@@ -50,7 +50,7 @@ async function regionOf(env: Environment, { region, mask }: z.output<typeof Opti
 
 async function edit(env: Environment, image: string, prompt: string, raw: Record<string, unknown>): Promise<void> {
   const options = parseOptions('edit', Options, raw);
-  const { count, steps, temperature, scale } = options;
+  const { count, steps, temperature, candidates, scale } = options;
   const region = await regionOf(env, options);
   const seed = options.seed ?? randomInt(2 ** 32);
   const paths = await planImages(env, options.out, count, `${slug(prompt)}-${seed}`);
@@ -61,7 +61,7 @@ async function edit(env: Environment, image: string, prompt: string, raw: Record
     for (const note of promptNotes(prompt, model)) env.stderr.write(`note: ${note}\n`);
     if (options.seed === undefined) env.stderr.write(`seed: ${seed} (repeat with --seed ${seed})\n`);
     const status = new StatusLine(env.stderr);
-    const sampling = { count, steps, guidance, temperature, seed };
+    const sampling = { count, steps, guidance, temperature, candidates, seed };
     const running = model.face.edit(found, prompt, { ...sampling, region, signal: env.signal });
     let next = await running.next();
     for (; !next.done; next = await running.next()) status.show(`step ${next.value.step}/${next.value.steps}`);
@@ -69,7 +69,7 @@ async function edit(env: Environment, image: string, prompt: string, raw: Record
     const images = next.value.map((made) => enlarge(made, scale));
     const part = options.region ?? 'mask';
     for (const [index, made] of images.entries()) {
-      const settings = { index, steps, guidance, temperature, scale, region: part };
+      const settings = { index, steps, guidance, temperature, candidates, scale, region: part };
       await writeOutput(
         paths[index]!,
         encodePng(made, generationText({ prompt, seed, settings, modelHash: model.face.hash })),

@@ -18,9 +18,9 @@ import { modelDocument, type OpenModel, withModel } from '../model.ts';
 import { addModelOptions, modelOptions, numberFrom, parseOptions, pathOption, seedOption } from '../options.ts';
 import { enlarge, planFolder, writeJson, writeOutput } from '../output.ts';
 import { StatusLine } from '../progress.ts';
-import { guidanceHelp, samplingOptions } from '../sampling.ts';
+import { candidatesOption, guidanceHelp, samplingOptions } from '../sampling.ts';
 
-const { steps, guidance, temperature } = samplingOptions;
+const { steps, guidance, temperature, candidates } = samplingOptions;
 const Options = z.object({
   ...modelOptions,
   data: pathOption.optional(),
@@ -32,6 +32,7 @@ const Options = z.object({
   steps,
   guidance,
   temperature,
+  candidates,
 });
 
 export function addEvalGeneration(group: Command, env: Environment): void {
@@ -46,7 +47,8 @@ export function addEvalGeneration(group: Command, env: Environment): void {
     .option('--split <split>', 'identities to compare with: test, or validation to choose settings by', 'test')
     .option('--steps <number>', 'denoising steps', '12')
     .option('--guidance <number>', guidanceHelp)
-    .option('--temperature <number>', 'variety; 0 is the most probable face', '1');
+    .option('--temperature <number>', 'variety; 0 is the most probable face', '1')
+    .option(...candidatesOption);
   addModelOptions(command).action((raw: Record<string, unknown>) => evaluate(env, raw));
 }
 
@@ -69,8 +71,8 @@ async function evaluate(env: Environment, raw: Record<string, unknown>): Promise
   await withModel(env, options, async (open) => {
     refuseOwnEncoder(open.loaded, loadedJudge, judgeFolder);
     const judge = await Judge.open(loadedJudge, open.runtime);
-    const { faces, seed, steps, temperature, guidance = open.face.config.guidance } = options;
-    const settings = { steps, guidance, temperature };
+    const { faces, seed, steps, temperature, candidates, guidance = open.face.config.guidance } = options;
+    const settings = { steps, guidance, temperature, candidates };
     const startMs = performance.now();
     const result = await evaluateGeneration(
       open.face,
@@ -128,7 +130,7 @@ async function writePictures(
   { face }: OpenModel,
   { samples, nearestPairs }: GenerationResult,
   seed: number,
-  settings: Readonly<Record<'steps' | 'guidance' | 'temperature', number>>,
+  settings: Readonly<Record<'steps' | 'guidance' | 'temperature' | 'candidates', number>>,
 ): Promise<string[]> {
   const record = generationText({ prompt: 'captions of test faces', seed, settings, modelHash: face.hash });
   const grid = (images: readonly PixelImage[], columns: number) =>

@@ -26,7 +26,7 @@ export function addGenerate(program: Command, env: Environment): void {
 
 async function generate(env: Environment, prompt: string, raw: Record<string, unknown>): Promise<void> {
   const options = parseOptions('generate', Options, raw);
-  const { count, steps, temperature, scale } = options;
+  const { count, steps, temperature, candidates, scale } = options;
   const seed = options.seed ?? randomInt(2 ** 32);
   const paths = await planImages(env, options.out, count, `${slug(prompt)}-${seed}`);
   await withModel(env, options, async (model) => {
@@ -35,14 +35,15 @@ async function generate(env: Environment, prompt: string, raw: Record<string, un
     if (options.seed === undefined) env.stderr.write(`seed: ${seed} (repeat with --seed ${seed})\n`);
     const startMs = performance.now();
     const status = new StatusLine(env.stderr);
-    const running = model.face.generate(prompt, { count, steps, guidance, temperature, seed, signal: env.signal });
+    const sampling = { count, steps, guidance, temperature, candidates };
+    const running = model.face.generate(prompt, { ...sampling, seed, signal: env.signal });
     let next = await running.next();
     for (; !next.done; next = await running.next()) status.show(`step ${next.value.step}/${next.value.steps}`);
     status.clear();
     const images = next.value.map((image) => enlarge(image, scale));
     const elapsedMs = Math.round(performance.now() - startMs);
     for (const [index, image] of images.entries()) {
-      const settings = { index, steps, guidance, temperature, scale };
+      const settings = { index, steps, guidance, temperature, candidates, scale };
       const record = generationText({ prompt, seed, settings, modelHash: model.face.hash });
       await writeOutput(paths[index]!, encodePng(image, record));
       if (!options.json) env.stdout.write(`${paths[index]}\n`);
@@ -54,6 +55,7 @@ async function generate(env: Environment, prompt: string, raw: Record<string, un
         steps,
         guidance,
         temperature,
+        candidates,
         model: modelDocument(model),
         device: model.face.device,
         elapsedMs,

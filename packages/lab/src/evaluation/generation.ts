@@ -19,6 +19,8 @@ export interface GenerationSettings {
   steps: number;
   guidance: number;
   temperature: number;
+  /** Faces made for each, of which the model keeps one. Default 1. */
+  candidates?: number;
   /** Whether the model reads the whole prompt. Default: it does. */
   fits?: (prompt: string) => boolean;
   /** What is being done, and how far it is. May throw to stop. */
@@ -235,12 +237,13 @@ const asRows = (data: Uint8Array, size: number): Rows => {
 };
 
 async function generateAll(model: UniF2ace, prompts: string[], settings: GenerationSettings): Promise<PixelImage[]> {
-  const { seed, steps, guidance, temperature, signal } = settings;
-  const running = model.generateEach(prompts, { seed, steps, guidance, temperature, ...(signal && { signal }) });
+  const { seed, steps, guidance, temperature, candidates = 1, signal } = settings;
+  const sampling = { seed, steps, guidance, temperature, candidates };
+  const running = model.generateEach(prompts, { ...sampling, ...(signal && { signal }) });
   let next = await running.next();
-  for (let done = 0; !next.done; next = await running.next()) {
-    if (next.value.step === 1) settings.onProgress?.('faces', done, prompts.length);
-    if (next.value.step === steps) done += next.value.tokens.length;
+  for (; !next.done; next = await running.next()) {
+    const { step, images } = next.value;
+    if (step === 1) settings.onProgress?.('faces', images[0]!, prompts.length);
   }
   return next.value;
 }

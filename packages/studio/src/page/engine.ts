@@ -59,6 +59,7 @@ export interface EngineLimits {
   steps: number;
   guidance: number;
   temperature: number;
+  candidates: number;
   /** Size of a photo. */
   photoBytes: number;
 }
@@ -70,10 +71,12 @@ export interface GenerateSettings {
   /** A whole number from 0 on. */
   seed: number;
   steps: number;
-  /** How strongly the words count; 0 ignores them. */
+  /** How much further than learnt the words are followed; 0 is as learnt. */
   guidance: number;
   /** Variety; 0 is the most probable face. */
   temperature: number;
+  /** Faces made for each picture, of which the one that fits the words best is kept. */
+  candidates: number;
 }
 
 export interface GenerateWatch {

@@ -42,7 +42,14 @@ interface ModelReply {
     device: string;
     attributes: string[];
     guidance: number;
-    limits: { count: number; steps: number; guidance: number; temperature: number; photo_bytes: number };
+    limits: {
+      count: number;
+      steps: number;
+      guidance: number;
+      temperature: number;
+      candidates: number;
+      photo_bytes: number;
+    };
   };
 }
 
@@ -117,9 +124,9 @@ export class HttpEngine implements StudioEngine {
     settings: GenerateSettings,
     watch: GenerateWatch = {},
   ): Promise<GeneratedFaces> {
-    const { prompt, count, seed, steps, guidance, temperature } = settings;
+    const { prompt, count, seed, steps, guidance, temperature, candidates } = settings;
     const form = new FormData();
-    const fields = { prompt, n: count, seed, steps, guidance, temperature, face };
+    const fields = { prompt, n: count, seed, steps, guidance, temperature, candidates, face };
     const stream = { stream: true, partial_images: Math.min(maxPreviews, steps) };
     for (const [name, value] of Object.entries({ ...fields, ...stream })) form.set(name, `${value}`);
     form.set('image', picture, 'face.png');

@@ -50,6 +50,8 @@ export interface SamplingRequest {
   steps: number;
   guidance: number;
   temperature: number;
+  /** Faces made for each picture, of which the one that fits the words best is kept. */
+  candidates: number;
   /** Edge of the pictures in pixels. */
   sizePixels: number;
   /** Previews of each picture, spread evenly over the steps. */

@@ -94,16 +94,16 @@ export class LocalEngine implements Engine {
   }
 
   generate(request: SamplingRequest, watch: StepWatch): Promise<Uint8Array[]> {
-    const { prompt, count, seed, steps, guidance, temperature } = request;
-    const options = { count, seed, steps, guidance, temperature, signal: watch.signal };
+    const { prompt } = request;
+    const options = { ...samplingOf(request), signal: watch.signal };
     return this.#pictures(this.#face.generate(prompt, options), request, {}, watch);
   }
 
   async edit(request: EditRequest, watch: StepWatch): Promise<Uint8Array[]> {
-    const { prompt, count, seed, steps, guidance, temperature, region, photo, face } = request;
+    const { prompt, region, photo, face } = request;
     return refusing(async () => {
       const found = await this.#find(photo, face);
-      const options = { count, seed, steps, guidance, temperature, region, signal: watch.signal };
+      const options = { ...samplingOf(request), region, signal: watch.signal };
       const part = typeof region === 'string' ? region : 'data' in region ? 'mask' : 'rectangle';
       return this.#pictures(this.#face.edit(found, prompt, options), request, { region: part }, watch);
     });
@@ -115,27 +115,28 @@ export class LocalEngine implements Engine {
     more: Record<string, unknown>,
     watch: StepWatch,
   ): Promise<Uint8Array[]> {
-    const { prompt, seed, steps, guidance, temperature, sizePixels } = request;
+    const { prompt, seed, steps, guidance, temperature, candidates, sizePixels } = request;
     const encode = (image: PixelImage, index: number) => {
-      const settings = { index, steps, guidance, temperature, size: sizePixels, ...more };
+      const settings = { index, steps, guidance, temperature, candidates, size: sizePixels, ...more };
       const sized = image.width === sizePixels ? image : resize(image, sizePixels, sizePixels);
       return encodePng(sized, generationText({ prompt, seed, settings, modelHash: this.info.hash }));
     };
-    let first = 0;
-    let [last, lastCount] = [0, 0];
     let next = await running.next();
     for (; !next.done; next = await running.next()) {
       const { step, tokens, guesses } = next.value;
-      // a large count runs in parts, each from its first step
-      if (step <= last) first += lastCount;
-      [last, lastCount] = [step, tokens.length];
-      const previews = showsPreview(step, steps, request.previews) ? await this.#face.decode(guesses) : [];
-      const images = tokens.map((codes, i): EngineStepImage => {
+      // of a picture's candidates the first is shown
+      const shown = next.value.images.flatMap((index, row, all) =>
+        all.indexOf(index) === row ? [{ index, row }] : [],
+      );
+      const previews = showsPreview(step, steps, request.previews)
+        ? await this.#face.decode(shown.map(({ row }) => guesses[row]!))
+        : [];
+      const images = shown.map(({ index, row }, i): EngineStepImage => {
         const preview = previews[i];
         return {
-          index: first + i,
-          masked: maskedTokens(codes, this.info.tokenGrid ** 2),
-          ...(preview && { preview: encode(preview, first + i) }),
+          index,
+          masked: maskedTokens(tokens[row]!, this.info.tokenGrid ** 2),
+          ...(preview && { preview: encode(preview, index) }),
         };
       });
       watch.onStep({ step, steps, images });
@@ -218,6 +219,10 @@ export class LocalEngine implements Engine {
     await this.#runtime.close();
   }
 }
+
+const samplingOf = ({ count, seed, steps, guidance, temperature, candidates }: SamplingRequest) => ({
+  ...{ count, seed, steps, guidance, temperature, candidates },
+});
 
 /** Previews come after `previews` steps spread evenly, never after the last, which has the picture itself. */
 function showsPreview(step: number, steps: number, previews: number): boolean {

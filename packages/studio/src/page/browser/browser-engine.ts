@@ -17,7 +17,10 @@ import {
 import type { CallName, Calls, FromWorker, ModelAddresses, Prediction, ToWorker, WantedDevice } from './protocol.ts';
 
 /** Bounds that keep a page's work in minutes. */
-const limits = { count: 16, steps: 100, guidance: 100, temperature: 100, photoBytes: 64 * 2 ** 20 } as const;
+const limits = {
+  ...{ count: 16, steps: 100, guidance: 100, temperature: 100, candidates: 8 },
+  photoBytes: 64 * 2 ** 20,
+} as const;
 
 interface Pending {
   resolve(result: unknown): void;

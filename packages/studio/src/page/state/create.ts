@@ -28,15 +28,13 @@ const within = (value: number, min: number, max: number) => Math.min(max, Math.m
 
 /** Numbers between commas; a text that says what is wrong with them instead. */
 function axisValues(text: string, axis: SweepAxis, limits: EngineLimits): number[] | string {
-  const max = { guidance: limits.guidance, steps: limits.steps, temperature: limits.temperature, seed: 2 ** 53 - 1 }[
-    axis
-  ];
-  const min = axis === 'steps' ? 1 : 0;
+  const max = axis === 'seed' ? 2 ** 53 - 1 : limits[axis];
+  const min = axis === 'steps' || axis === 'candidates' ? 1 : 0;
   const parts = text.split(/[,;\s]+/).filter((part) => part !== '');
   if (parts.length === 0) return `${axis}: expected numbers between commas, got none; try 1, 3, 5`;
   for (const part of parts) {
     const value = Number(part);
-    const whole = axis === 'steps' || axis === 'seed';
+    const whole = axis !== 'guidance' && axis !== 'temperature';
     if (!(value >= min && value <= max) || (whole && !Number.isInteger(value)))
       return `${axis}: expected ${whole ? 'whole ' : ''}numbers from ${min} to ${max.toLocaleString('en')}, got ${part}; try 1, 3, 5`;
   }
@@ -50,6 +48,7 @@ export function createState({ engine, info, history, preferences }: Parts) {
   const steps = signal(Math.min(12, info.limits.steps));
   const guidance = signal(info.guidance);
   const temperature = signal(1);
+  const candidates = signal(1);
   const seed = signal(randomSeed());
   /** Off: every run draws a new seed. */
   const keepSeed = signal(false);
@@ -71,6 +70,7 @@ export function createState({ engine, info, history, preferences }: Parts) {
     steps: steps.value,
     guidance: guidance.value,
     temperature: temperature.value,
+    candidates: candidates.value,
   }));
 
   const remember = (entry: Omit<HistoryEntry, 'id' | 'at' | 'model' | 'modelHash'>) => {
@@ -178,6 +178,8 @@ export function createState({ engine, info, history, preferences }: Parts) {
     steps.value = within(wanted.steps, 1, limits.steps);
     guidance.value = within(wanted.guidance, 0, limits.guidance);
     temperature.value = within(wanted.temperature, 0, limits.temperature);
+    // entries of the history that are older than the setting lack it
+    candidates.value = within(wanted.candidates ?? 1, 1, limits.candidates);
   }
 
   const otherModel = (hash: string, name = `${hash.slice(0, 8)}…`): string =>
@@ -224,6 +226,7 @@ export function createState({ engine, info, history, preferences }: Parts) {
       steps: number('steps', 12),
       guidance: number('guidance', info.guidance),
       temperature: number('temperature', 1),
+      candidates: number('candidates', 1),
     };
     runner.reset();
     apply(wanted);
@@ -240,6 +243,7 @@ export function createState({ engine, info, history, preferences }: Parts) {
     steps,
     guidance,
     temperature,
+    candidates,
     seed,
     keepSeed,
     settings,

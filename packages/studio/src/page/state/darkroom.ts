@@ -137,7 +137,7 @@ export function darkroomState({ engine, info, preferences }: Parts, create: Crea
       return;
     }
     const chosen = region.value;
-    const { steps, guidance, temperature } = create.settings.value;
+    const { steps, guidance, temperature, candidates } = create.settings.value;
     const settings = {
       prompt: prompt.value.trim(),
       count: count.value,
@@ -145,6 +145,7 @@ export function darkroomState({ engine, info, preferences }: Parts, create: Crea
       steps,
       guidance,
       temperature,
+      candidates,
     };
     const making = Array.from({ length: settings.count }, (_, index) =>
       newFace(settings, index, { region: chosen, fromPhoto: face.fromPhoto }),

@@ -40,9 +40,10 @@ export function doneFace(png: Blob, settings: GenerateSettings, index = 0, more:
   return face;
 }
 
-/** Whether its settings alone make it again with this model. */
-export function madeBySettings({ region, fromPhoto, madeBy }: Face, hash: string): boolean {
-  return region === undefined && !fromPhoto && (madeBy === undefined || madeBy === hash);
+/** Whether its settings alone make it again with this model, in one go. */
+export function madeBySettings({ region, fromPhoto, madeBy, settings }: Face, hash: string): boolean {
+  const alone = (settings.candidates ?? 1) === 1;
+  return region === undefined && !fromPhoto && alone && (madeBy === undefined || madeBy === hash);
 }
 
 /** Gives the pictures of a request to its faces; their previews go. */

@@ -20,7 +20,7 @@ export interface HistoryEntry {
   messages?: readonly ChatMessage[];
 }
 
-export type SweepAxis = 'guidance' | 'steps' | 'temperature' | 'seed';
+export type SweepAxis = 'guidance' | 'steps' | 'temperature' | 'candidates' | 'seed';
 
 export interface SweepSettings {
   columns: { axis: SweepAxis; values: string };

@@ -136,7 +136,7 @@ function SweepTable({ sweep }: { sweep: SweepResult }) {
 }
 
 const placeholders = Array.from({ length: 4 }, (_, index) =>
-  newFace({ prompt: '', count: 4, seed: 0, steps: 1, guidance: 0, temperature: 0 }, index),
+  newFace({ prompt: '', count: 4, seed: 0, steps: 1, guidance: 0, temperature: 0, candidates: 1 }, index),
 );
 
 function EmptyStage() {

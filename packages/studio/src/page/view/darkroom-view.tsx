@@ -88,7 +88,7 @@ function EditForm() {
 function Details() {
   const { darkroom, info } = useStudio();
   const face = darkroom.current.value!;
-  const { prompt, seed, steps, guidance, temperature } = face.settings;
+  const { prompt, seed, steps, guidance, temperature, candidates } = face.settings;
   const found = face.madeBy === null;
   const rows: [string, string | number][] = found
     ? [
@@ -101,6 +101,7 @@ function Details() {
         ['Steps', steps],
         ['Guidance', guidance],
         ['Variety', temperature],
+        ...(candidates > 1 ? [['Best of', candidates] satisfies [string, number]] : []),
         ...(face.region ? [['Made anew', face.region] satisfies [string, string]] : []),
         [
           'Model',

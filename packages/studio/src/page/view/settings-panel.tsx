@@ -4,11 +4,12 @@ import type { SweepAxis } from '../state/history.ts';
 import { useStudio } from '../studio.ts';
 import { Icon, Segments, SettingSlider } from './parts.tsx';
 
-const axes: readonly SweepAxis[] = ['guidance', 'steps', 'temperature', 'seed'];
+const axes: readonly SweepAxis[] = ['guidance', 'steps', 'temperature', 'candidates', 'seed'];
 const axisLabels: Record<SweepAxis, string> = {
   guidance: 'Guidance',
   steps: 'Steps',
   temperature: 'Variety',
+  candidates: 'Best of',
   seed: 'Seed',
 };
 
@@ -92,14 +93,14 @@ function AxisFields({ side, label }: { side: 'columns' | 'rows'; label: string }
 /** How strongly the words count, how finely and how variously a face is drawn; settings that vary in a sweep are left out. */
 export function SamplingSliders({ varied = [] }: { varied?: readonly SweepAxis[] }) {
   const { create, info } = useStudio();
-  const { guidance, steps, temperature } = info.limits;
+  const { guidance, steps, temperature, candidates } = info.limits;
   return (
     <>
       {!varied.includes('guidance') && (
         <SettingSlider
           of={create.guidance}
           label="Guidance"
-          hint="How strongly the words count; 0 ignores them"
+          hint="More follows the words further; 0 is as learnt"
           min={0}
           max={Math.min(10, guidance)}
           step={0.5}
@@ -122,6 +123,15 @@ export function SamplingSliders({ varied = [] }: { varied?: readonly SweepAxis[]
           min={0}
           max={Math.min(2, temperature)}
           step={0.1}
+        />
+      )}
+      {!varied.includes('candidates') && (
+        <SettingSlider
+          of={create.candidates}
+          label="Best of"
+          hint="Tries for each face; the model keeps the one that fits the words"
+          min={1}
+          max={candidates}
         />
       )}
     </>

@@ -64,6 +64,7 @@ function samplingOf(service: Service, body: GenerationRequest | EditFields): Sam
     steps: body.steps ?? 12,
     guidance: body.guidance ?? service.engine.info.guidance,
     temperature: body.temperature ?? 1,
+    candidates: body.candidates ?? 1,
     sizePixels: size == null || size === 'auto' ? service.engine.info.imageSize : Number(size.split('x')[0]),
     previews: body.stream ? (body.partial_images ?? 0) : 0,
   };

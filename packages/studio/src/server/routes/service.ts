@@ -22,6 +22,7 @@ function entry({ engine, startedSeconds }: Service): ModelEntry {
         steps: limits.steps,
         guidance: limits.guidance,
         temperature: limits.temperature,
+        candidates: limits.candidates,
         photo_bytes: limits.photoBytes,
       },
     },

@@ -6,6 +6,7 @@ export const limits = {
   steps: 100,
   guidance: 100,
   temperature: 100,
+  candidates: 8,
   partialImages: 100,
   promptCharacters: 4000,
   messages: 64,
@@ -66,18 +67,26 @@ export const sampling = {
     .max(limits.steps)
     .nullish()
     .openapi({ description: 'Extension. Denoising steps; time grows in proportion. Default 12.' }),
-  guidance: z
-    .number()
-    .min(0)
-    .max(limits.guidance)
-    .nullish()
-    .openapi({ description: "Extension. How strongly the words count; 0 ignores them. Default: the model's own." }),
+  guidance: z.number().min(0).max(limits.guidance).nullish().openapi({
+    description:
+      "Extension. How much further than learnt the words are followed; 0 is as learnt, in half the time. Default: the model's own.",
+  }),
   temperature: z
     .number()
     .min(0)
     .max(limits.temperature)
     .nullish()
     .openapi({ description: 'Extension. Variety; 0 settles the most confident tokens first. Default 1.' }),
+  candidates: z
+    .int()
+    .min(1)
+    .max(limits.candidates)
+    .nullish()
+    .openapi({
+      description:
+        'Extension. Faces made for each picture, of which the model keeps the one that it finds the words likeliest of when it ' +
+        'looks at them; time grows in proportion. Default 1.',
+    }),
 };
 
 /** Settings of pictures that the OpenAI API has; those without a meaning here are accepted where that does no harm. */

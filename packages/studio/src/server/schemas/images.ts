@@ -25,7 +25,7 @@ function fromText<S extends z.ZodType>(schema: S) {
   }, schema);
 }
 
-const { n, seed, steps, guidance, temperature } = sampling;
+const { n, seed, steps, guidance, temperature, candidates } = sampling;
 const { stream, partial_images, output_compression } = pictureSettings;
 
 const box = /^(\d{1,5}),(\d{1,5}),(\d{1,5}),(\d{1,5})$/;
@@ -40,6 +40,7 @@ export const EditFields = z
     steps: fromText(steps),
     guidance: fromText(guidance),
     temperature: fromText(temperature),
+    candidates: fromText(candidates),
     ...pictureSettings,
     stream: fromText(stream),
     partial_images: fromText(partial_images),

@@ -13,12 +13,13 @@ export const ModelEntry = z
         token_grid: z.int().openapi({ description: 'Tokens along one side of a picture.' }),
         device: z.string(),
         attributes: z.array(z.string()).openapi({ description: 'Attributes whose probability POST /v1/faces tells.' }),
-        guidance: z.number().openapi({ description: 'How strongly words count where a request does not say.' }),
+        guidance: z.number().openapi({ description: 'Of requests that do not say.' }),
         limits: z.object({
           count: z.int(),
           steps: z.int(),
           guidance: z.number(),
           temperature: z.number(),
+          candidates: z.int(),
           photo_bytes: z.int(),
         }),
       })
