@@ -91,6 +91,31 @@ describe('images.generate', () => {
   });
 });
 
+describe('candidates', () => {
+  test('of three for each picture one is kept, the same with a stream and without', async () => {
+    const order = { prompt: 'a smiling woman', n: 2, ...more({ seed: 7, steps: 2, candidates: 3 }) };
+    const stream = await client.images.generate({ ...order, stream: true, partial_images: 1 });
+    const events: Record<string, unknown>[] = [];
+    for await (const event of stream) events.push(event as unknown as Record<string, unknown>);
+    const shown = events.flatMap(({ type, images }) =>
+      type === 'unif2ace.step' ? [images as { index: number }[]] : [],
+    );
+    // six rows run in parts of four and two; of each picture one row is shown
+    expect(shown.map((images) => images.map(({ index }) => index))).toEqual([[0, 1], [0, 1], [1], [1]]);
+    const done = events.filter(({ type }) => type === 'image_generation.completed');
+    expect(done.map(({ index }) => index)).toEqual([0, 1]);
+    const whole = await client.images.generate(order);
+    expect(done.map(({ b64_json }) => b64_json)).toEqual(whole.data!.map(({ b64_json }) => b64_json));
+    expect(readGeneration(bytesOf(whole.data![1]!.b64_json))).toMatchObject({ settings: { index: 1, candidates: 3 } });
+  });
+
+  test('more than the bound are refused by name', async () => {
+    const error = await failure(client.images.generate({ prompt: '', ...more({ candidates: 9 }) }));
+    expect(error).toMatchObject({ status: 400, param: 'candidates' });
+    expect(await client.models.retrieve('tiny')).toMatchObject({ unif2ace: { limits: { candidates: 8 } } });
+  });
+});
+
 describe('images.edit', () => {
   const aligned = more({ face: 'aligned', seed: 1, steps: 2 });
 

@@ -187,6 +187,7 @@ describe('generate', () => {
       // the model's own
       guidance: 2,
       temperature: 1,
+      candidates: 1,
       model: { name: 'tiny', hash },
       device: 'cpu',
     });
@@ -403,6 +404,11 @@ describe('usage errors give code 2 and one line', () => {
     ['empty number', ['generate', 'x', '--steps', ''], /--steps: expected a whole number/],
     ['below the range', ['generate', 'x', '--steps', '0'], /--steps: expected/],
     [
+      'too many candidates',
+      ['generate', 'x', '--candidates', '17'],
+      /--candidates: expected a whole number from 1 to 16, got "17"/,
+    ],
+    [
       'above the range',
       ['generate', 'x', '--guidance', '101'],
       /--guidance: expected a number from 0 to 100, got "101"/,
@@ -450,6 +456,7 @@ describe('usage errors give code 2 and one line', () => {
       '--steps',
       '--guidance',
       '--temperature',
+      '--candidates',
       '--seed',
       '--model',
       '--device',
