@@ -35,7 +35,8 @@ async function evaluate(env: Environment, raw: Record<string, unknown>): Promise
       status.show(`${done} of ${faces.length} faces`);
     });
     status.clear();
-    if (options.json) writeJson(env, { what: 'attributes', model: { name: config.name, hash }, scores });
+    if (options.json)
+      writeJson(env, { what: 'attributes', model: { name: config.name, hash }, split: options.split, scores });
     else env.stdout.write(attributeText(scores));
   } finally {
     await runtime.close();

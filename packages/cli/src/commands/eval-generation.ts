@@ -19,6 +19,7 @@ import { addModelOptions, modelOptions, numberFrom, parseOptions, pathOption, se
 import { enlarge, planFolder, writeJson, writeOutput } from '../output.ts';
 import { StatusLine } from '../progress.ts';
 import { candidatesOption, guidanceHelp, samplingOptions } from '../sampling.ts';
+import { splitFlag, splitOption } from '../test-faces.ts';
 
 const { steps, guidance, temperature, candidates } = samplingOptions;
 const Options = z.object({
@@ -28,7 +29,7 @@ const Options = z.object({
   judge: pathOption.optional(),
   out: pathOption,
   seed: seedOption,
-  split: z.enum(['test', 'validation'], { error: 'test or validation' }),
+  split: splitOption,
   steps,
   guidance,
   temperature,
@@ -44,7 +45,7 @@ export function addEvalGeneration(group: Command, env: Environment): void {
     .option('--judge <folder>', 'attribute classifier that the model was not trained with (default: the bundled one)')
     .option('--out <folder>', 'folder of the pictures', 'out/eval-generation')
     .option('--seed <n>', 'seed of prompts and faces', '1')
-    .option('--split <split>', 'identities to compare with: test, or validation to choose settings by', 'test')
+    .option(...splitFlag)
     .option('--steps <number>', 'denoising steps', '12')
     .option('--guidance <number>', guidanceHelp)
     .option('--temperature <number>', 'variety; 0 is the most probable face', '1')

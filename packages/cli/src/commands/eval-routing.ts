@@ -39,7 +39,8 @@ async function evaluate(env: Environment, raw: Record<string, unknown>): Promise
     status.clear();
     const model = modelDocument(open);
     if (html) await writeOutput(html, new TextEncoder().encode(routingHtml(report, model)));
-    if (options.json) writeJson(env, { what: 'routing', model, ...report, ...(html && { html }) });
+    if (options.json)
+      writeJson(env, { what: 'routing', model, split: options.split, ...report, ...(html && { html }) });
     else env.stdout.write(routingText(report, html));
   });
 }

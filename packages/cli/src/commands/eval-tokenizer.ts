@@ -27,7 +27,14 @@ async function evaluate(env: Environment, raw: Record<string, unknown>): Promise
       status.show(`${done} of ${records.length} faces`);
     });
     status.clear();
-    if (options.json) writeJson(env, { what: 'tokenizer', model: modelDocument(open), faces: records.length, scores });
+    if (options.json)
+      writeJson(env, {
+        what: 'tokenizer',
+        model: modelDocument(open),
+        split: options.split,
+        faces: records.length,
+        scores,
+      });
     else env.stdout.write(tokenizerText(scores));
   });
 }

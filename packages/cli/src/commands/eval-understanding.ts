@@ -54,6 +54,7 @@ async function evaluate(env: Environment, raw: Record<string, unknown>): Promise
       writeJson(env, {
         what: 'understanding',
         model: modelDocument(open),
+        split: options.split,
         faces: records.length,
         scores,
         attributes,

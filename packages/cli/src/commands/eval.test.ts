@@ -75,11 +75,11 @@ beforeAll(async () => {
   const weights = new Map(root.specs().map((spec) => [spec.name, random(spec)]));
   await saveAttributeClassifier(join(home, 'weights', 'judge'), config, weights);
   const data = join(home, 'celeba');
-  await writeTinyCelebA(data, 90);
-  // 60 of test identities, 30 of training identities
+  await writeTinyCelebA(data, 93);
+  // 60 of test identities, 30 of training identities, 3 of validation identities
   const identities = Array.from(
-    { length: 90 },
-    (_, i) => `${String(i + 1).padStart(6, '0')}.jpg ${i % 3 === 0 ? 12 : 10}`,
+    { length: 93 },
+    (_, i) => `${String(i + 1).padStart(6, '0')}.jpg ${i >= 90 ? 11 : i % 3 === 0 ? 12 : 10}`,
   );
   await writeFile(join(data, 'identity_CelebA.txt'), `${identities.join('\n')}\n`);
 }, 60_000);
@@ -174,6 +174,16 @@ it("understanding: one question for each of CelebA's attributes, and their mean"
   expect(attributes.asked + attributes.missing.length).toBe(38);
   const text = (await evaluate('understanding', '--faces', '12', '--topics', 'Smiling')).stdout;
   expect(text).toMatch(/mean balanced accuracy over 1 of CelebA's attributes +\d+\.\d %/);
+});
+
+it('settings can be chosen on validation identities, never on training ones', async () => {
+  const { code, stdout } = await evaluate('understanding', '--topics', 'Smiling', '--split', 'validation', '--json');
+  expect(code).toBe(0);
+  const { split, faces, scores } = JSON.parse(stdout);
+  expect([split, faces, scores[0].asked]).toEqual(['validation', 3, 3]);
+  const refused = await evaluate('understanding', '--split', 'train');
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toMatch(/--split: expected test or validation, got "train"/);
 });
 
 it('routing: loads of every layer, level and task, as figures and as a page', async () => {
