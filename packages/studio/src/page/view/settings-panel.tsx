@@ -90,52 +90,28 @@ function AxisFields({ side, label }: { side: 'columns' | 'rows'; label: string }
   );
 }
 
-/** How strongly the words count, how finely and how variously a face is drawn; settings that vary in a sweep are left out. */
+/** Sliders of the sampler, each up to a useful maximum or the engine's, whichever is lower. */
+const sliders = [
+  { of: 'guidance', hint: 'More follows the words further; 0 is as learnt', min: 0, max: 10, step: 0.5 },
+  { of: 'steps', hint: 'More is finer and slower', min: 1, max: 48, step: 1 },
+  { of: 'temperature', hint: '0 gives the most probable face', min: 0, max: 2, step: 0.1 },
+  {
+    of: 'candidates',
+    hint: 'Tries for each face; the model keeps the one that fits the words',
+    min: 1,
+    max: 8,
+    step: 1,
+  },
+] as const;
+
+/** How a face is drawn after the words; settings that vary in a sweep are left out. */
 export function SamplingSliders({ varied = [] }: { varied?: readonly SweepAxis[] }) {
   const { create, info } = useStudio();
-  const { guidance, steps, temperature, candidates } = info.limits;
-  return (
-    <>
-      {!varied.includes('guidance') && (
-        <SettingSlider
-          of={create.guidance}
-          label="Guidance"
-          hint="More follows the words further; 0 is as learnt"
-          min={0}
-          max={Math.min(10, guidance)}
-          step={0.5}
-        />
-      )}
-      {!varied.includes('steps') && (
-        <SettingSlider
-          of={create.steps}
-          label="Steps"
-          hint="More is finer and slower"
-          min={1}
-          max={Math.min(48, steps)}
-        />
-      )}
-      {!varied.includes('temperature') && (
-        <SettingSlider
-          of={create.temperature}
-          label="Variety"
-          hint="0 gives the most probable face"
-          min={0}
-          max={Math.min(2, temperature)}
-          step={0.1}
-        />
-      )}
-      {!varied.includes('candidates') && (
-        <SettingSlider
-          of={create.candidates}
-          label="Best of"
-          hint="Tries for each face; the model keeps the one that fits the words"
-          min={1}
-          max={candidates}
-        />
-      )}
-    </>
-  );
+  return sliders
+    .filter(({ of }) => !varied.includes(of))
+    .map(({ of, max, ...rest }) => (
+      <SettingSlider key={of} of={create[of]} label={axisLabels[of]} max={Math.min(max, info.limits[of])} {...rest} />
+    ));
 }
 
 /** How faces are made: one run, or a grid over two settings. */
