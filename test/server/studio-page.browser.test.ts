@@ -77,7 +77,7 @@ describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
   });
 
   test('the history and a dropped file bring all settings back', async () => {
-    const given = { Faces: '2', Guidance: '4.5', Steps: '3', Variety: '0.6', Seed: '77' };
+    const given = { Faces: '2', Guidance: '4.5', Steps: '3', Variety: '0.6', 'Best of': '2', Seed: '77' };
     for (const [label, value] of Object.entries(given)) await set(label, value);
     await makeFaces(page, 'a man with gray hair');
     await page.locator('.prints img').nth(1).waitFor();
@@ -87,8 +87,8 @@ describe.skipIf(!hasChromium)('the studio page in Chromium', () => {
       ...Object.fromEntries(await Promise.all(Object.keys(given).map(async (label) => [label, await fieldOf(label)]))),
     });
     const change = async () => {
-      for (const [label, value] of Object.entries({ Faces: '3', Guidance: '1', Steps: '9', Variety: '1.5', Seed: '5' }))
-        await set(label, value);
+      const others = { Faces: '3', Guidance: '1', Steps: '9', Variety: '1.5', 'Best of': '4', Seed: '5' };
+      for (const [label, value] of Object.entries(others)) await set(label, value);
       await page.getByLabel('Describe a face').fill('a hat');
     };
     await change();
