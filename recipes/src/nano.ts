@@ -41,6 +41,20 @@ const stage = {
 
 /** Mostly faces from words, answers beside them. */
 const joint = { ...stage, t2iBatch: 30, mmuBatch: 4 } as const;
+/** The experts of understanding alone, which leaves generation as it is. */
+const replies = { ...stage, only: 'mmu', t2iBatch: 0, mmuBatch: 16, questionsPerFace: 5 } as const;
+
+/** What few faces have, and beards, of which only men are asked. */
+const answersOfFew = {
+  ...{ Eyeglasses: 4, Wearing_Hat: 2, Bangs: 6, Smiling: 4, gender: 2 },
+  ...{ No_Beard: 6, Goatee: 6, Mustache: 6, Sideburns: 6, '5_o_Clock_Shadow': 6 },
+  ...{ Big_Nose: 3, Pointy_Nose: 3, Bags_Under_Eyes: 3, Narrow_Eyes: 2, Blurry: 2 },
+};
+/** What the words did not move before: small things, and what few faces have or lack. */
+const promptsOfFew = {
+  ...{ Eyeglasses: 8, Wearing_Hat: 5, Bangs: 4, Wearing_Lipstick: 5, No_Beard: 5, Young: 3, Smiling: 2, Bald: 3 },
+  ...{ Goatee: 2, Mustache: 2, Gray_Hair: 1.5, Heavy_Makeup: 1, Male: 0.5 },
+};
 
 const recipe: Recipe = {
   kind: 'model',
@@ -56,7 +70,8 @@ const recipe: Recipe = {
       textVocabSize,
       promptTokens: 40,
       answerTokens: 60,
-      confidenceTemperature: 18,
+      // nearly at random: the most confident first makes twice the distance, docs/lab.md
+      confidenceTemperature: 144,
       // more is worse on the validation identities, by attributes and by distance: docs/lab.md
       guidance: 1,
       faceEncoder,
@@ -117,8 +132,16 @@ const recipe: Recipe = {
     // three in four short prompts say nothing of a smile, lists mostly do
     { ...joint, name: 'words', steps: 2400, listedPrompts: 0.6 },
     { ...joint, name: 'words again', steps: 1300, listedPrompts: 0.5, learningRate: 8e-4 },
-    // the experts of understanding once more, which leaves generation as it is
-    { ...stage, name: 'replies', only: 'mmu', steps: 400, t2iBatch: 0, mmuBatch: 16, questionsPerFace: 5 },
+    { ...replies, name: 'replies', steps: 400 },
+    {
+      ...joint,
+      name: 'further',
+      steps: 2300,
+      listedPrompts: 0.6,
+      promptEmphasis: { share: 0.65, attributes: promptsOfFew },
+      topicEmphasis: answersOfFew,
+    },
+    { ...replies, name: 'further replies', steps: 600, topicEmphasis: answersOfFew },
   ],
 };
 
