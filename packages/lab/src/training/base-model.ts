@@ -14,6 +14,11 @@ export interface BaseModel {
   check(config: ModelConfig): void;
 }
 
+/** The configuration without the name and without what pictures are drawn by: the parameters are the same with others. */
+function whatParametersFit({ name: _, guidance: __, confidenceTemperature: ___, ...rest }: ModelConfig) {
+  return rest;
+}
+
 /** Opens the folder of a trained model. @throws ModelError, SafetensorsError */
 export async function openBaseModel(folder: string): Promise<BaseModel> {
   const { config, weights } = await loadModel(folder);
@@ -22,9 +27,7 @@ export async function openBaseModel(folder: string): Promise<BaseModel> {
     tokenizerJson,
     part: (name) => new Map([...weights].filter(([parameter]) => parameter.startsWith(`${modelParts[name]}.`))),
     check: (made) => {
-      const { name: _, ...wanted } = made;
-      const { name: __, ...got } = config;
-      const difference = firstDifference(wanted, got);
+      const difference = firstDifference(whatParametersFit(made), whatParametersFit(config));
       if (difference)
         throw new TrainError(
           `train: --from ${folder}: ${difference.path}: expected ${difference.expected} as in the recipe, got ${difference.got}; try the recipe that the model was made with`,

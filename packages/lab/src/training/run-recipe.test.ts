@@ -285,13 +285,18 @@ describe('a whole training run on a small folder', () => {
       if (/^(tokenizer|face_encoder)/.test(name)) expect(change).toBe(false);
       if (/q_proj.weight$/.test(name)) expect(change).toBe(true);
     }
-    const wider: typeof more = {
+    const changed = (change: object): typeof more => ({
       ...more,
-      model: (size: number) => ({ ...more.model(size), confidenceTemperature: 9 }),
-    };
-    await expect(runRecipe(wider, { ...options, out: join(root, 'wider'), from: join(root, 'a') })).rejects.toThrow(
-      /--from .*: confidenceTemperature: expected 9 as in the recipe, got 4.5/,
-    );
+      model: (size: number) => ({ ...more.model(size), ...change }),
+    });
+    await expect(
+      runRecipe(changed({ promptTokens: 20 }), { ...options, out: join(root, 'shorter'), from: join(root, 'a') }),
+    ).rejects.toThrow(/--from .*: promptTokens: expected 20 as in the recipe, got 24/);
+    // what pictures are drawn by is no matter of parameters, and the recipe's is taken
+    const bolder = changed({ guidance: 2, confidenceTemperature: 9 });
+    await runRecipe(bolder, { ...options, out: join(root, 'bolder'), from: join(root, 'a') });
+    const { config } = await loadModel(join(root, 'bolder'));
+    expect([config.guidance, config.confidenceTemperature]).toEqual([2, 9]);
   });
 
   test('one part after the other or all at once: the same loss', async () => {
