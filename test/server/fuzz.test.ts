@@ -210,9 +210,11 @@ function sendForm(app: App, fields: unknown): Promise<Response> | Response {
   for (const [name, value] of Object.entries(fields ?? {})) {
     // a form has no null
     if (value == null) continue;
+    // String() fails for objects whose own toString is none
+    const text = typeof value === 'string' ? value : JSON.stringify(value);
     const asFile = name === 'image' || name === 'mask';
-    if (asFile) form.append(name, value === url ? new Blob([Buffer.from(png)]) : new Blob([String(value)]), 'a.png');
-    else form.append(name, typeof value === 'string' ? value : JSON.stringify(value));
+    if (asFile) form.append(name, value === url ? new Blob([Buffer.from(png)]) : new Blob([text]), 'a.png');
+    else form.append(name, text);
   }
   return app.request('/v1/images/edits', { method: 'POST', body: form });
 }
