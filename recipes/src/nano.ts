@@ -70,9 +70,9 @@ const recipe: Recipe = {
       textVocabSize,
       promptTokens: 40,
       answerTokens: 60,
-      // nearly at random: the most confident first makes twice the distance, docs/lab.md
+      // nearly at random: with 18 the kernel distance was 1.6 times as large, docs/lab.md
       confidenceTemperature: 144,
-      // more is worse on the validation identities, by attributes and by distance: docs/lab.md
+      // more draws further from photos on the validation identities: docs/lab.md
       guidance: 1,
       faceEncoder,
       backbone: BackboneConfig.parse({

@@ -1,4 +1,13 @@
-import { describeQuestion, imageIds, layoutOf, type PixelImage, questionPrompt, UniF2ace } from '@unif2ace/core';
+import {
+  describeQuestion,
+  imageIds,
+  layoutOf,
+  type PixelImage,
+  questionPrompt,
+  regionTokens,
+  tokenGrid,
+  UniF2ace,
+} from '@unif2ace/core';
 import { directRuntime } from '@unif2ace/graph/node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { answerLosses } from './answer-losses.ts';
@@ -79,9 +88,16 @@ describe.each([1, 2])('candidates, %i codes a position', (codeGroups) => {
     const [face] = (await made('a hat', {})).images;
     const run = built.edit(face!, 'smiling', { region: 'mouth', steps: 2, candidates: 3 });
     let next = await run.next();
+    const [before] = await built.encode([face!]);
+    const chosen = regionTokens(face!, 'mouth', tokenGrid(config));
+    const kept = (codes: Int32Array) => codes.filter((_, i) => !chosen[Math.floor(i / codeGroups)]);
     const seen = new Set<string>();
     for (; !next.done; next = await run.next())
-      if (next.value.step === 2) for (const codes of next.value.guesses) seen.add(codes.join());
+      if (next.value.step === 2)
+        for (const codes of next.value.guesses) {
+          seen.add(codes.join());
+          expect(kept(codes)).toEqual(kept(before!));
+        }
     expect(next.value).toHaveLength(1);
     expect(seen.size).toBe(3);
   });

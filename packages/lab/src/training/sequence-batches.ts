@@ -201,12 +201,10 @@ export class SequenceBatches {
   #example(inTurn: number, random: Philox): { face: number; text: string } {
     const { listedPrompts = 0, promptEmphasis } = this.#stage;
     // nothing is drawn for options that are not set: recipes without them see the prompts they have always seen
-    const emphasized = this.#prompts && promptEmphasis && random.uniform() < promptEmphasis.share;
+    const bank = promptEmphasis && random.uniform() < promptEmphasis.share ? this.#prompts : undefined;
     const listed = listedPrompts > 0 && random.uniform() < listedPrompts;
     const caption = (face: number) => (listed ? listCaption : promptCaption)(this.#labels[face]!, random);
-    return emphasized && this.#prompts
-      ? this.#prompts.example(random, caption)
-      : { face: inTurn, text: caption(inTurn).text };
+    return bank?.example(random, caption) ?? { face: inTurn, text: caption(inTurn).text };
   }
 
   /** Faces with a caption and some questions each; captions and questions count the same, however long they are. */

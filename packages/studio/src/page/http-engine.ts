@@ -124,16 +124,16 @@ export class HttpEngine implements StudioEngine {
     settings: GenerateSettings,
     watch: GenerateWatch = {},
   ): Promise<GeneratedFaces> {
-    const { prompt, count, seed, steps, guidance, temperature, candidates } = settings;
+    const { count: n, ...rest } = settings;
     const form = new FormData();
-    const fields = { prompt, n: count, seed, steps, guidance, temperature, candidates, face };
-    const stream = { stream: true, partial_images: Math.min(maxPreviews, steps) };
+    const fields = { ...rest, n, face };
+    const stream = { stream: true, partial_images: Math.min(maxPreviews, settings.steps) };
     for (const [name, value] of Object.entries({ ...fields, ...stream })) form.set(name, `${value}`);
     form.set('image', picture, 'face.png');
     if (region instanceof Blob) form.set('mask', region, 'mask.png');
     else if (typeof region === 'string') form.set('region', region);
     else form.set('region', [region.x, region.y, region.width, region.height].map(Math.round).join(','));
-    return this.#pictures('v1/images/edits', { body: form }, count, watch);
+    return this.#pictures('v1/images/edits', { body: form }, n, watch);
   }
 
   async faces(photo: Blob, face?: FaceSource['face'], signal?: AbortSignal): Promise<FacesInPhoto> {

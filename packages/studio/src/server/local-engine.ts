@@ -220,9 +220,9 @@ export class LocalEngine implements Engine {
   }
 }
 
-const samplingOf = ({ count, seed, steps, guidance, temperature, candidates }: SamplingRequest) => ({
-  ...{ count, seed, steps, guidance, temperature, candidates },
-});
+function samplingOf({ count, seed, steps, guidance, temperature, candidates }: SamplingRequest) {
+  return { count, seed, steps, guidance, temperature, candidates };
+}
 
 /** Previews come after `previews` steps spread evenly, never after the last, which has the picture itself. */
 function showsPreview(step: number, steps: number, previews: number): boolean {

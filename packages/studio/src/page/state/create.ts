@@ -178,8 +178,7 @@ export function createState({ engine, info, history, preferences }: Parts) {
     steps.value = within(wanted.steps, 1, limits.steps);
     guidance.value = within(wanted.guidance, 0, limits.guidance);
     temperature.value = within(wanted.temperature, 0, limits.temperature);
-    // entries of the history that are older than the setting lack it
-    candidates.value = within(wanted.candidates ?? 1, 1, limits.candidates);
+    candidates.value = within(wanted.candidates, 1, limits.candidates);
   }
 
   const otherModel = (hash: string, name = `${hash.slice(0, 8)}…`): string =>

@@ -137,16 +137,8 @@ export function darkroomState({ engine, info, preferences }: Parts, create: Crea
       return;
     }
     const chosen = region.value;
-    const { steps, guidance, temperature, candidates } = create.settings.value;
-    const settings = {
-      prompt: prompt.value.trim(),
-      count: count.value,
-      seed: randomSeed(),
-      steps,
-      guidance,
-      temperature,
-      candidates,
-    };
+    const own = { prompt: prompt.value.trim(), count: count.value, seed: randomSeed() };
+    const settings = { ...create.settings.value, ...own };
     const making = Array.from({ length: settings.count }, (_, index) =>
       newFace(settings, index, { region: chosen, fromPhoto: face.fromPhoto }),
     );

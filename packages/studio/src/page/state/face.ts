@@ -42,7 +42,7 @@ export function doneFace(png: Blob, settings: GenerateSettings, index = 0, more:
 
 /** Whether its settings alone make it again with this model, in one go. */
 export function madeBySettings({ region, fromPhoto, madeBy, settings }: Face, hash: string): boolean {
-  const alone = (settings.candidates ?? 1) === 1;
+  const alone = settings.candidates === 1;
   return region === undefined && !fromPhoto && alone && (madeBy === undefined || madeBy === hash);
 }
 

@@ -63,7 +63,10 @@ export function openHistory(): HistoryStore {
   const loaded = database.then(async (db) => {
     if (!db) return;
     const all = await settled<HistoryEntry[]>(db.transaction(storeName).objectStore(storeName).getAll());
-    entries.value = all.sort((a, b) => b.id - a.id);
+    // entries older than the setting lack candidates
+    entries.value = all
+      .map((entry) => ({ ...entry, settings: { ...entry.settings, candidates: entry.settings.candidates ?? 1 } }))
+      .sort((a, b) => b.id - a.id);
   });
   const write = async (change: (store: IDBObjectStore) => void) => {
     const db = await database;
