@@ -56,6 +56,12 @@ const promptsOfFew = {
   ...{ Goatee: 2, Mustache: 2, Gray_Hair: 1.5, Heavy_Makeup: 1, Male: 0.5 },
 };
 
+/** What the words still did not move after `further`. */
+const promptsLeft = {
+  ...{ Eyeglasses: 12, Wearing_Hat: 7, Bangs: 7, Wearing_Lipstick: 7, No_Beard: 8, Young: 6, Smiling: 2, Bald: 2 },
+  ...{ Goatee: 1, Mustache: 1, Black_Hair: 0.5, Gray_Hair: 0.5 },
+};
+
 const recipe: Recipe = {
   kind: 'model',
   name: 'nano',
@@ -142,6 +148,17 @@ const recipe: Recipe = {
       topicEmphasis: answersOfFew,
     },
     { ...replies, name: 'further replies', steps: 600, topicEmphasis: answersOfFew },
+    {
+      ...joint,
+      name: 'told apart',
+      steps: 2400,
+      t2iBatch: 20,
+      listedPrompts: 0.5,
+      promptEmphasis: { share: 0.3, attributes: promptsLeft },
+      contrast: { every: 2, coefficient: 0.5, scale: 0.25 },
+      topicEmphasis: answersOfFew,
+    },
+    { ...replies, name: 'last replies', steps: 400, topicEmphasis: answersOfFew },
   ],
 };
 

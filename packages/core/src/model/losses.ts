@@ -6,10 +6,13 @@ import {
   linearCrossEntropy,
   mul,
   type ParamScope,
+  reduceMean,
   reduceSum,
   reshape,
   scalar,
   slice,
+  softplus,
+  sub,
   type Tensor,
 } from '@unif2ace/graph';
 import { phiHead } from '../backbone/phi.ts';
@@ -27,6 +30,8 @@ export interface LossGraph {
   loss: Tensor;
   /** Mean over layers of the token-level (and sequence-level) balance terms: 1 at perfect balance. */
   balance: Tensor;
+  /** With `contrast`: see `T2iLossOptions`. */
+  contrast?: Tensor;
   /** Cross-entropy of every target row, unweighted, for reporting. */
   rows: Tensor;
   routings: LayerRouting[];
@@ -58,6 +63,11 @@ function rowsAt(hidden_BLD: Tensor, start: number, count: number): Tensor {
 
 export interface T2iLossOptions {
   batch: number;
+  /**
+   * Every so many sequences, beginning with the first, one is told apart by its words: behind the batch follow as many sequences of
+   * the same masked images under words that are false of them (they have no share in D3Diff).
+   */
+  contrastEvery?: number | undefined;
   parameterization?: ScoreParameterization;
 }
 
@@ -65,15 +75,20 @@ export interface T2iLossOptions {
  * D3Diff of a text-to-image batch (paper §1.6) over the N·G codes of each image. Inputs: `t2i.ids` int32 [B, L] with masked
  * codes, with G > 1 `t2i.others` int32 [B, N·(G−1)], `t2i.mask` additive [B, 1, L, L], `t2i.rows` [B·L] (0 for padding),
  * `t2i.ratio` [B] share of masked codes, `t2i.targets` int32 [B·N·G] codes, `t2i.weights` [B·N·G] each code's weight (0 where
- * visible); with another parameterisation also `t2i.scoreWeights`.
+ * visible); with another parameterisation also `t2i.scoreWeights`. With `contrastEvery`, B counts the false sequences too, and
+ * `t2i.contrastWeights` [P·N·G] weighs the codes of the P pairs in contrast = mean over pairs of −log σ(Σ w·(log p(code | true words) −
+ * log p(code | false words))): with weights of 1 how surely the model, read as a classifier of what it sees, picks the true words
+ * (Ng and Jordan 2002 on generative and discriminative training; Chen et al. 2024, condition contrastive alignment).
  * @throws Error for `fullVocabulary` with several codes a position: one softmax cannot hold the mass of each group.
  */
 export function t2iLoss(
   root: ParamScope,
   config: ModelConfig,
-  { batch, parameterization = 'normalized' }: T2iLossOptions,
+  { batch: told, contrastEvery, parameterization = 'normalized' }: T2iLossOptions,
 ): LossGraph {
   const tokens = imageTokens(config);
+  const pairs = contrastEvery ? told / contrastEvery : 0;
+  const batch = told + pairs;
   const length = config.promptTokens + 1 + tokens + 2;
   const start = config.promptTokens + 2;
   const layout = layoutOf(config);
@@ -106,7 +121,14 @@ export function t2iLoss(
     const score = perCode((rows, head, targets) => scoreTokenLoss(rows, head, targets, parameterization));
     loss = add(loss, reduceSum(mul(score, input('t2i.scoreWeights', [count]))));
   }
-  return { loss, balance: meanBalance(routings), rows: ce, routings };
+  const result = { loss, balance: meanBalance(routings), rows: ce, routings };
+  if (!contrastEvery) return result;
+  const each = imageCodes(config);
+  const ofTrue = slice(reshape(slice(ce, 0, 0, told * each), [pairs, contrastEvery * each]), 1, 0, each);
+  const ofFalse = reshape(slice(ce, 0, told * each, count), [pairs, each]);
+  const weights = reshape(input('t2i.contrastWeights', [pairs * each]), [pairs, each]);
+  const contrast = reduceMean(softplus(reduceSum(mul(weights, sub(ofTrue, ofFalse)), 1)));
+  return { ...result, contrast };
 }
 
 export interface MmuLossOptions {

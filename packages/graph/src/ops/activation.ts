@@ -1,6 +1,6 @@
 import { normalizeAxis } from '../shape.ts';
 import { apply1, type Tensor, withGradient } from '../tensor.ts';
-import { add, erf, exp, mul, sigmoid, sub } from './elementwise.ts';
+import { abs, add, erf, exp, log, maximum, mul, neg, sigmoid, sub } from './elementwise.ts';
 import { reduceSum } from './reduce.ts';
 
 /** x·σ(x), also called SiLU. */
@@ -47,6 +47,12 @@ export function geluTanh(x: Tensor): Tensor {
     const slope = mul(x, add(mul(x2, 6 * tanhScale * tanhCubic), 2 * tanhScale));
     return [mul(dy, mul(gate, add(mul(sub(1, gate), slope), 1)))];
   });
+}
+
+/** log(1 + eˣ), without overflow. */
+export function softplus(x: Tensor): Tensor {
+  const y = add(maximum(x, 0), log(add(exp(neg(abs(x))), 1)));
+  return withGradient(y, [x], (dy) => [mul(dy, sigmoid(x))]);
 }
 
 /** Softmax along `axis`. */

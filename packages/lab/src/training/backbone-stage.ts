@@ -49,7 +49,13 @@ export async function trainBackbone(
   const part = (field: 't2iBatch' | 'mmuBatch') => partOf(stage[field], stage, context.collective.size, field);
   const root = new ParamScope();
   const { parameterization } = stage.loss;
-  const t2i = only !== 'mmu' && t2iLoss(root, config, { batch: part('t2iBatch'), parameterization });
+  const t2i =
+    only !== 'mmu' &&
+    t2iLoss(root, config, {
+      batch: contrastedBatch(part('t2iBatch'), stage),
+      contrastEvery: stage.contrast?.every,
+      parameterization,
+    });
   const mmu = only !== 't2i' && mmuLoss(root, config, { batch: part('mmuBatch'), slots });
   const { loss, metrics } = jointLoss(t2i || undefined, mmu || undefined, stage);
   const own = only && ownParameters[only];
@@ -86,7 +92,8 @@ export async function trainBackbone(
     });
   const batches = new SequenceBatches(config, tokenizer, faces, labels, stage, context.recipe.seed);
   const tokens = imageTokens(config);
-  const t2iTokens = stage.t2iBatch * (config.promptTokens + tokens + 3);
+  const t2iRows = stage.t2iBatch + (stage.contrast ? stage.t2iBatch / stage.contrast.every : 0);
+  const t2iTokens = t2iRows * (config.promptTokens + tokens + 3);
   const mmuTokens = stage.mmuBatch * (slots.reduce((a, b) => a + b) + tokens + 3);
   await trainLoop({
     ...loopContext(context, stage.name, graph, stage),
@@ -103,6 +110,15 @@ export async function trainBackbone(
   });
   await graph.release();
   return new Map([...frozen, ...namedParameters(state)]);
+}
+
+/** Sequences with true words of a part of the step. @throws TrainError where not every part has as many to contrast. */
+function contrastedBatch(batch: number, { contrast }: ModelStage): number {
+  if (contrast && batch % contrast.every !== 0)
+    throw new TrainError(
+      `train: contrast.every: expected a divisor of the ${batch} text-to-image sequences of a part, got ${contrast.every}; try another`,
+    );
+  return batch;
 }
 
 /** The figures of each task's routers as outputs of the training graph. */
@@ -123,17 +139,23 @@ function routingOf(tasks: { t2i: LossGraph | undefined; mmu: LossGraph | undefin
 export function jointLoss(
   t2i: LossGraph | undefined,
   mmu: LossGraph | undefined,
-  stage: Pick<ModelStage, 'mmuCoefficient' | 'balanceCoefficient'>,
+  stage: Pick<ModelStage, 'mmuCoefficient' | 'balanceCoefficient' | 'contrast'>,
 ) {
   const parts = [t2i, mmu].filter((part) => part !== undefined);
   const balance = mul(
     parts.map((part) => part.balance).reduce((a, b) => add(a, b)),
     1 / parts.length,
   );
-  const losses = [t2i?.loss, mmu && mul(mmu.loss, stage.mmuCoefficient)].filter((part) => part !== undefined);
+  const contrast = t2i?.contrast;
+  const losses = [
+    t2i?.loss,
+    contrast && mul(contrast, stage.contrast!.coefficient),
+    mmu && mul(mmu.loss, stage.mmuCoefficient),
+  ].filter((part) => part !== undefined);
   const loss = losses.reduce((a, b) => add(a, b));
   const metrics: Record<string, Tensor> = {
     ...(t2i && { d3diff: t2i.loss }),
+    ...(contrast && { contrast }),
     ...(mmu && { answers: mmu.loss }),
     balance,
   };

@@ -16,7 +16,7 @@ const faces = Array.from(
 function drawn(bank: PromptBank, count: number, seed = 1) {
   return Array.from({ length: count }, (_, i) => {
     const random = new Philox(seed, i);
-    return bank.example(random, (face) => promptCaption(faces[face]!, random));
+    return bank.example(random, (labels) => promptCaption(labels, random));
   });
 }
 

@@ -2,6 +2,7 @@ import type { Philox } from '@unif2ace/graph';
 import {
   type AttributeName,
   type Attributes,
+  attributeNames,
   resolveAttributes,
   type StatedAttributes,
 } from '../data/grammar/attributes.ts';
@@ -24,6 +25,27 @@ interface Contrast {
 /** Fewer are slips of the labels as often as not: men with lipstick. */
 const fewestFaces = 16;
 const drawingTries = 20;
+const contraryTries = 6;
+
+/** What cannot be true together with an attribute, or speaks of the same. */
+const kindred: readonly (readonly AttributeName[])[] = [
+  ['Black_Hair', 'Blond_Hair', 'Brown_Hair', 'Gray_Hair', 'Bald'],
+  ['Bald', 'Bangs', 'Straight_Hair', 'Wavy_Hair', 'Receding_Hairline'],
+  ['No_Beard', 'Goatee', 'Mustache', 'Sideburns', '5_o_Clock_Shadow'],
+  ['Eyeglasses', 'Sunglasses'],
+  ['Wearing_Lipstick', 'Heavy_Makeup'],
+];
+
+/** An example drawn for an attribute. */
+export interface AttributeExample {
+  /** Index into the constructor's list. */
+  face: number;
+  text: string;
+  attribute: AttributeName;
+  /** Whether the face has it. */
+  has: boolean;
+  stated: StatedAttributes;
+}
 
 /**
  * Draws faces for an attribute with a prompt that speaks of it: with and without it equally often, and of one gender, so that
@@ -31,6 +53,7 @@ const drawingTries = 20;
  * woman wears some: drawn as they come, such words are not learnt.
  */
 export class PromptBank {
+  readonly #faces: readonly Attributes[];
   readonly #contrasts: readonly Contrast[];
 
   /**
@@ -39,6 +62,7 @@ export class PromptBank {
    * @throws RangeError for an attribute that too few faces of either gender have or lack.
    */
   constructor(faces: readonly Attributes[], emphasis: Readonly<Partial<Record<AttributeName, number>>>) {
+    this.#faces = faces;
     const facts = faces.map(resolveAttributes);
     const contrasts = (Object.keys(emphasis) as AttributeName[]).map((attribute) => {
       const genders = attribute === 'Male' ? [undefined] : [true, false];
@@ -67,17 +91,36 @@ export class PromptBank {
   }
 
   /**
-   * A face (index into the constructor's list) and words about it.
-   * @param caption draws a caption of a face; it is asked until one says of the attribute what is true, or lets it be unsaid where
+   * A face and words about it.
+   * @param caption draws a caption of labels; it is asked until one says of the attribute what is true, or lets it be unsaid where
    * there are no words for its absence.
    */
-  example(random: Philox, caption: (face: number) => Stating): { face: number; text: string } {
+  example(random: Philox, caption: (labels: StatedAttributes) => Stating): AttributeExample {
     const { attribute, having, lacking } =
       this.#contrasts[random.categorical(this.#contrasts.map(({ weight }) => weight))]!;
     const has = random.uniform() < 0.5;
     const face = pick(random, has ? having : lacking);
-    let drawn = caption(face);
-    for (let tries = 1; tries < drawingTries && drawn.stated[attribute] !== has; tries++) drawn = caption(face);
-    return { face, text: drawn.text };
+    const labels = this.#faces[face]!;
+    let drawn = caption(labels);
+    for (let tries = 1; tries < drawingTries && drawn.stated[attribute] !== has; tries++) drawn = caption(labels);
+    return { face, attribute, has, ...drawn };
   }
+}
+
+/**
+ * Words that say of the example's face what its own words say, but the opposite of its attribute; where there are no words for an
+ * absence, it goes unsaid.
+ * @param caption draws a caption of what is to be said; of a few the one that says most is taken.
+ */
+export function contraryText(
+  { attribute, has, stated }: AttributeExample,
+  caption: (labels: StatedAttributes) => Stating,
+): string {
+  const facts: StatedAttributes = { ...stated };
+  for (const group of kindred) if (group.includes(attribute)) for (const name of group) delete facts[name];
+  facts[attribute] = !has;
+  const says = ({ stated }: Stating) =>
+    Object.keys(stated).length + (stated[attribute] === !has ? attributeNames.length : 0);
+  const drawn = Array.from({ length: contraryTries }, () => caption(facts));
+  return drawn.reduce((best, next) => (says(next) > says(best) ? next : best)).text;
 }

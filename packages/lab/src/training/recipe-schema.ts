@@ -73,6 +73,11 @@ const modelStageRules = {
       attributes: z.partialRecord(z.enum(attributeNames), z.number().positive()),
     } satisfies Rules<NonNullable<ModelStage['promptEmphasis']>>)
     .optional(),
+  contrast: z
+    .strictObject({ every: count, coefficient: weight, scale: z.number().positive() } satisfies Rules<
+      NonNullable<ModelStage['contrast']>
+    >)
+    .optional(),
   mmuCoefficient: weight,
   balanceCoefficient: weight,
   loss: z.strictObject({
@@ -93,6 +98,12 @@ const ModelStageRule = z.strictObject(modelStageRules).superRefine((stage, conte
         message: 'expected at least 1 in a stage that trains it',
       });
   }
+  if (stage.contrast && !stage.promptEmphasis)
+    context.addIssue({
+      code: 'custom',
+      path: ['promptEmphasis'],
+      message: 'expected attributes to contrast beside contrast',
+    });
 });
 
 const sampleRules = {

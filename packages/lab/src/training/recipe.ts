@@ -59,6 +59,13 @@ export interface ModelStage extends LoopSettings {
    * so; and how often each attribute comes (see `PromptBank`). Default: faces as they come, prompts as they fall.
    */
   promptEmphasis?: { share: number; attributes: Readonly<Partial<Record<AttributeName, number>>> };
+  /**
+   * Words told apart: every so many text-to-image sequences, beginning with the first, one is drawn for an attribute of `promptEmphasis`
+   * and trained a second time under words that deny what is true of it; the model is to find its masked codes likelier under the true
+   * ones. `scale` multiplies the difference of the log-likelihoods, which counts codes that go together as if they did not.
+   * Default: none.
+   */
+  contrast?: { every: number; coefficient: number; scale: number };
   /** Weight of the understanding loss beside D3Diff. */
   mmuCoefficient: number;
   /** Weight of the balance terms. */

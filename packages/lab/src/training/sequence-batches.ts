@@ -22,14 +22,14 @@ import {
   unknownToken,
 } from '@unif2ace/core';
 import { float32, int32, type Philox, type TensorValues } from '@unif2ace/graph';
-import type { Attributes } from '../data/grammar/attributes.ts';
+import type { Attributes, StatedAttributes } from '../data/grammar/attributes.ts';
 import { captionFace, listCaption, promptCaption } from '../data/grammar/caption.ts';
 import { type Question, QuestionBank } from '../data/grammar/questions.ts';
 import type { EncodedFaces } from './encode-faces.ts';
 import { TrainError } from './events.ts';
 import { exampleRandom, FaceOrder } from './face-order.ts';
 import type { BatchPlace } from './loop.ts';
-import { PromptBank } from './prompt-bank.ts';
+import { contraryText, PromptBank } from './prompt-bank.ts';
 import type { ModelStage } from './recipe.ts';
 
 /** Room of the texts about one face: a caption, then the questions. */
@@ -61,6 +61,8 @@ const balanceSteps = 8;
 const captionShare = 0.5;
 /** Of the two tasks' examples. */
 const streams = { t2i: 3, mmu: 5 } as const;
+/** Of contrasted prompts that are no lists, as of those that `promptCaption` draws. */
+const shortShare = 0.7;
 const maxCachedTexts = 20_000;
 
 /** Sequence with the loss weight of each target. */
@@ -68,6 +70,14 @@ interface Row {
   ids: number[];
   targets: number[];
   weights: number[];
+}
+
+/** One of images to be drawn, masked in part. */
+interface ImageRow extends Row {
+  scoreWeights: number[];
+  image: ImageIds;
+  /** Share of masked codes. */
+  ratio: number;
 }
 
 /** Draws training batches of both tasks from encoded faces, their labels and the grammar. */
@@ -149,62 +159,85 @@ export class SequenceBatches {
 
   #t2i({ step, part, parts }: BatchPlace): TensorValues {
     const codeCount = imageCodes(this.#config);
-    const { conditionDropout, loss } = this.#stage;
+    const { conditionDropout, contrast, loss } = this.#stage;
     const t2iBatch = this.#stage.t2iBatch / parts;
     const first = (step * parts + part) * t2iBatch;
-    const images: ImageIds[] = [];
-    const ratios: number[] = [];
-    const scoreWeights: number[] = [];
-    const rows = this.#order.slice(first, t2iBatch).map((inTurn, i): Row => {
+    const denied: ImageRow[] = [];
+    const contrastWeights: number[] = [];
+    const drawn = this.#order.slice(first, t2iBatch).map((inTurn, i): ImageRow => {
       const random = exampleRandom(this.#seed, streams.t2i, first + i);
-      const { face, text: prompt } = this.#example(inTurn, random);
+      const contrasted = contrast && (first + i) % contrast.every === 0;
+      const { face, text, contrary } = this.#example(inTurn, random, contrasted);
       const codes = this.#faces.codes[this.#entry(face, random)]!;
-      const text = this.#tokenizer.encode(prompt);
       const count = drawMaskCount(loss.law, codeCount, random);
       const masked = drawMask(count, codeCount, random);
       const image = imageIds(
         this.#layout,
         codes.map((code, i) => (masked[i] ? unknownToken : code)),
       );
-      images.push(image);
-      const dropped = random.uniform() < conditionDropout;
-      const { ids } = t2iSequence(this.#layout, text, this.#config.promptTokens, image.first, image.first, dropped);
-      ratios.push(count / codeCount);
+      const dropped = !contrasted && random.uniform() < conditionDropout;
+      const { promptTokens } = this.#config;
+      const idsOf = (text: string, dropped = false) =>
+        t2iSequence(this.#layout, this.#tokenizer.encode(text), promptTokens, image.first, image.first, dropped).ids;
       const normalized = loss.parameterization === 'normalized';
       const weight =
         tokenWeight(count, codeCount, { ...loss, ...(!normalized && { terms: 'maskOnly' as const }) }) / t2iBatch;
-      const score = tokenWeight(count, codeCount, { ...loss, terms: 'scoreOnly' }) / t2iBatch;
-      scoreWeights.push(...Array.from(masked, (m) => m * score));
-      return {
-        ids,
+      const scoreWeight = tokenWeight(count, codeCount, { ...loss, terms: 'scoreOnly' }) / t2iBatch;
+      const row = {
+        ids: idsOf(text, dropped),
         targets: [...codes],
         weights: Array.from(masked, (m) => m * weight),
+        scoreWeights: Array.from(masked, (m) => m * scoreWeight),
+        image,
+        ratio: count / codeCount,
       };
+      if (contrasted && contrary !== undefined) {
+        const none = row.weights.map(() => 0);
+        denied.push({ ...row, ids: idsOf(contrary), weights: none, scoreWeights: none });
+        contrastWeights.push(...Array.from(masked, (m) => m * contrast.scale));
+      }
+      return row;
     });
+    const rows = [...drawn, ...denied];
     const length = rows[0]!.ids.length;
-    const mask = new Float32Array(t2iBatch * length * length);
+    const mask = new Float32Array(rows.length * length * length);
     rows.forEach(({ ids }, b) => {
       mask.set(this.#t2iMask(ids), b * length * length);
     });
+    const floats = (values: readonly number[]) => float32(Float32Array.from(values), [values.length]);
     return {
       ...this.#pack('t2i', rows),
-      ...this.#others('t2i', images),
-      't2i.mask': float32(mask, [t2iBatch, 1, length, length]),
-      't2i.ratio': float32(Float32Array.from(ratios), [t2iBatch]),
+      ...this.#others(
+        't2i',
+        rows.map(({ image }) => image),
+      ),
+      't2i.mask': float32(mask, [rows.length, 1, length, length]),
+      't2i.ratio': floats(rows.map(({ ratio }) => ratio)),
       ...(loss.parameterization !== 'normalized' && {
-        't2i.scoreWeights': float32(Float32Array.from(scoreWeights), [t2iBatch * codeCount]),
+        't2i.scoreWeights': floats(rows.flatMap(({ scoreWeights }) => scoreWeights)),
       }),
+      ...(contrast && { 't2i.contrastWeights': floats(contrastWeights) }),
     };
   }
 
-  /** The face in turn or, as far as prompts are emphasised, one drawn for an attribute; with words about it. */
-  #example(inTurn: number, random: Philox): { face: number; text: string } {
+  /**
+   * The face in turn or, where it is contrasted and as far as prompts are emphasised, one drawn for an attribute; with words about
+   * it. `contrary` are words that deny what is true of it, where it is contrasted.
+   */
+  #example(inTurn: number, random: Philox, contrasted = false): { face: number; text: string; contrary?: string } {
     const { listedPrompts = 0, promptEmphasis } = this.#stage;
     // nothing is drawn for options that are not set: recipes without them see the prompts they have always seen
-    const bank = promptEmphasis && random.uniform() < promptEmphasis.share ? this.#prompts : undefined;
+    const isDrawn = contrasted || (promptEmphasis && random.uniform() < promptEmphasis.share);
     const listed = listedPrompts > 0 && random.uniform() < listedPrompts;
-    const caption = (face: number) => (listed ? listCaption : promptCaption)(this.#labels[face]!, random);
-    return bank?.example(random, caption) ?? { face: inTurn, text: caption(inTurn).text };
+    // of one length, lest the model tell the false words by it
+    const length = contrasted && (random.uniform() < shortShare ? 'short' : 'medium');
+    const caption = (labels: StatedAttributes) => {
+      if (listed) return listCaption(labels, random);
+      return length ? captionFace(labels, random, length) : promptCaption(labels, random);
+    };
+    if (!isDrawn) return { face: inTurn, text: caption(this.#labels[inTurn]!).text };
+    const example = this.#prompts!.example(random, caption);
+    return { ...example, ...(contrasted && { contrary: contraryText(example, caption) }) };
   }
 
   /** Faces with a caption and some questions each; captions and questions count the same, however long they are. */
