@@ -1,6 +1,6 @@
 import type { Tensor } from '../tensor.ts';
 import { constant, straightThrough } from '../tensor.ts';
-import { geluErf, geluTanh, logSoftmax, quickGelu, softmax, swish } from './activation.ts';
+import { geluErf, geluTanh, logSoftmax, quickGelu, softmax, softplus, swish } from './activation.ts';
 import { attention, rotary, rotaryAt, rotaryTables } from './attention.ts';
 import { averagePool, conv2d, maxPool, upsampleNearest } from './conv.ts';
 import * as el from './elementwise.ts';
@@ -54,6 +54,7 @@ const unaryCases: OperatorCase[] = (
     ['quickGelu', quickGelu],
     ['geluErf', geluErf],
     ['geluTanh', geluTanh],
+    ['softplus', softplus],
     ['softmax', softmax],
     ['softmax axis 0', (x: Tensor) => softmax(x, 0)],
     ['logSoftmax', logSoftmax],

@@ -1,9 +1,14 @@
 import { Philox } from '@unif2ace/graph';
 import { expect, test } from 'vitest';
-import { type Attributes, attributeNames } from '../data/grammar/attributes.ts';
-import { promptCaption } from '../data/grammar/caption.ts';
+import {
+  type AttributeName,
+  type Attributes,
+  attributeNames,
+  type StatedAttributes,
+} from '../data/grammar/attributes.ts';
+import { listCaption, promptCaption } from '../data/grammar/caption.ts';
 import { parseCaption } from '../data/grammar/parse.ts';
-import { PromptBank } from './prompt-bank.ts';
+import { contraryText, PromptBank } from './prompt-bank.ts';
 
 const shares: Partial<Record<string, number>> = { Male: 0.4, Eyeglasses: 0.06, Smiling: 0.5, No_Beard: 0.5 };
 const random = new Philox(5);
@@ -61,4 +66,24 @@ test('what hardly any face has is refused by name', () => {
   expect(() => new PromptBank(few, { Smiling: 1, Eyeglasses: 1 })).toThrow(
     /with and as many without Eyeglasses, got fewer among 2000; try more faces, or leave it out of promptEmphasis/,
   );
+});
+
+test('contrary words deny the attribute, where there are words for that, and agree with the true ones otherwise', () => {
+  for (const attribute of ['Eyeglasses', 'No_Beard', 'Young', 'Black_Hair', 'Wearing_Lipstick', 'Bald'] as const) {
+    const bank = new PromptBank(faces, { [attribute]: 1 });
+    let denied = 0;
+    for (let i = 0; i < 100; i++) {
+      const random = new Philox(7, i);
+      const caption = (labels: StatedAttributes) => listCaption(labels, random);
+      const example = bank.example(random, caption);
+      const text = contraryText(example, caption);
+      const said = parseCaption(text);
+      denied += Number(said[attribute] === !example.has);
+      expect(said[attribute], text).not.toBe(example.has);
+      for (const [name, value] of Object.entries(said))
+        if (name !== attribute) expect(value, `${name} in ${text}`).toBe(example.stated[name as AttributeName]);
+    }
+    // of lipstick, baldness and black hair only the presence has words
+    expect(denied, attribute).toBeGreaterThan(30);
+  }
 });
