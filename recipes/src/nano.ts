@@ -151,11 +151,14 @@ const recipe: Recipe = {
     {
       ...joint,
       name: 'told apart',
-      steps: 2400,
-      t2iBatch: 20,
+      steps: 2600,
+      learningRate: 1e-3,
+      t2iBatch: 24,
+      // answers' part of the gradient in what both share was as large as that of faces
+      mmuCoefficient: 5,
       listedPrompts: 0.5,
-      promptEmphasis: { share: 0.3, attributes: promptsLeft },
-      contrast: { every: 2, coefficient: 0.5, scale: 0.25 },
+      promptEmphasis: { share: 0.4, attributes: promptsLeft },
+      contrast: { every: 3, coefficient: 0.5, scale: 0.25, fewestMasked: 0.75 },
       topicEmphasis: answersOfFew,
     },
     { ...replies, name: 'last replies', steps: 400, topicEmphasis: answersOfFew },

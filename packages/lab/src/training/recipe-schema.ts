@@ -74,9 +74,12 @@ const modelStageRules = {
     } satisfies Rules<NonNullable<ModelStage['promptEmphasis']>>)
     .optional(),
   contrast: z
-    .strictObject({ every: count, coefficient: weight, scale: z.number().positive() } satisfies Rules<
-      NonNullable<ModelStage['contrast']>
-    >)
+    .strictObject({
+      every: count,
+      coefficient: weight,
+      scale: z.number().positive(),
+      fewestMasked: share,
+    } satisfies Rules<NonNullable<ModelStage['contrast']>>)
     .optional(),
   mmuCoefficient: weight,
   balanceCoefficient: weight,

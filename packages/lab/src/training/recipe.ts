@@ -62,10 +62,10 @@ export interface ModelStage extends LoopSettings {
   /**
    * Words told apart: every so many text-to-image sequences, beginning with the first, one is drawn for an attribute of `promptEmphasis`
    * and trained a second time under words that deny what is true of it; the model is to find its masked codes likelier under the true
-   * ones. `scale` multiplies the difference of the log-likelihoods, which counts codes that go together as if they did not.
-   * Default: none.
+   * ones. `scale` multiplies the difference of the log-likelihoods, which counts codes that go together as if they did not. Of these
+   * sequences at least the share `fewestMasked` is masked, uniformly: where most is seen, words tell little. Default: none.
    */
-  contrast?: { every: number; coefficient: number; scale: number };
+  contrast?: { every: number; coefficient: number; scale: number; fewestMasked: number };
   /** Weight of the understanding loss beside D3Diff. */
   mmuCoefficient: number;
   /** Weight of the balance terms. */

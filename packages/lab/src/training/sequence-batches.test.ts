@@ -59,7 +59,7 @@ test('contrasted images come again, masked alike, under words that deny their at
   const { batches, config, tokenizer } = batchesOf({
     t2iBatch,
     promptEmphasis: { share: 0, attributes: { Eyeglasses: 1 } },
-    contrast: { every: 4, coefficient: 1, scale: 0.25 },
+    contrast: { every: 4, coefficient: 1, scale: 0.25, fewestMasked: 0.75 },
   });
   const whole = batches.at({ step: 3, part: 0, parts: 1 });
   const rowsOf = (name: string, values = whole) => {
@@ -79,6 +79,7 @@ test('contrasted images come again, masked alike, under words that deny their at
     expect(weights![denied]!.every((weight) => weight === 0)).toBe(true);
     const masked = weights![told]!.map((weight) => (weight > 0 ? 0.25 : 0));
     expect(contrastWeights.slice(pair * codes, (pair + 1) * codes)).toEqual(masked);
+    expect(masked.filter((weight) => weight > 0).length).toBeGreaterThanOrEqual(0.75 * codes);
     const has = targets![told]![0] === 1;
     expect(words(ids![told]!).Eyeglasses).not.toBe(!has);
     expect(words(ids![denied]!).Eyeglasses).not.toBe(has);

@@ -169,7 +169,9 @@ export class SequenceBatches {
       const contrasted = contrast && (first + i) % contrast.every === 0;
       const { face, text, contrary } = this.#example(inTurn, random, contrasted);
       const codes = this.#faces.codes[this.#entry(face, random)]!;
-      const count = drawMaskCount(loss.law, codeCount, random);
+      const count = contrasted
+        ? Math.max(1, Math.ceil(codeCount * (1 - random.uniform() * (1 - contrast.fewestMasked))))
+        : drawMaskCount(loss.law, codeCount, random);
       const masked = drawMask(count, codeCount, random);
       const image = imageIds(
         this.#layout,
