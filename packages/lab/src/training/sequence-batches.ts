@@ -23,7 +23,7 @@ import {
 } from '@unif2ace/core';
 import { float32, int32, type Philox, type TensorValues } from '@unif2ace/graph';
 import type { Attributes, StatedAttributes } from '../data/grammar/attributes.ts';
-import { captionFace, listCaption, promptCaption } from '../data/grammar/caption.ts';
+import { captionFace, listCaption, promptCaption, promptLength } from '../data/grammar/caption.ts';
 import { type Question, QuestionBank } from '../data/grammar/questions.ts';
 import type { EncodedFaces } from './encode-faces.ts';
 import { TrainError } from './events.ts';
@@ -61,8 +61,6 @@ const balanceSteps = 8;
 const captionShare = 0.5;
 /** Of the two tasks' examples. */
 const streams = { t2i: 3, mmu: 5 } as const;
-/** Of contrasted prompts that are no lists, as of those that `promptCaption` draws. */
-const shortShare = 0.7;
 const maxCachedTexts = 20_000;
 
 /** Sequence with the loss weight of each target. */
@@ -232,7 +230,7 @@ export class SequenceBatches {
     const isDrawn = contrasted || (promptEmphasis && random.uniform() < promptEmphasis.share);
     const listed = listedPrompts > 0 && random.uniform() < listedPrompts;
     // of one length, lest the model tell the false words by it
-    const length = contrasted && (random.uniform() < shortShare ? 'short' : 'medium');
+    const length = contrasted && promptLength(random);
     const caption = (labels: StatedAttributes) => {
       if (listed) return listCaption(labels, random);
       return length ? captionFace(labels, random, length) : promptCaption(labels, random);

@@ -40,9 +40,14 @@ export function captionFace(labels: StatedAttributes, random: Philox, length?: C
   return { ...draft.finish(fullText(facts, draft, random)), length: chosen };
 }
 
-/** A caption to generate by, as the trainer draws it: seven of ten short, the others medium. */
+/** Length of a caption to generate by: seven of ten are short, the others medium. */
+export function promptLength(random: Philox): CaptionLength {
+  return chance(random, 0.7) ? 'short' : 'medium';
+}
+
+/** A caption to generate by, as the trainer draws it. */
 export function promptCaption(labels: StatedAttributes, random: Philox): Caption {
-  return captionFace(labels, random, chance(random, 0.7) ? 'short' : 'medium');
+  return captionFace(labels, random, promptLength(random));
 }
 
 const listItems = { fewest: 6, spread: 6 };
