@@ -44,6 +44,11 @@ describe('a wrong recipe is refused by its field', () => {
       { ...tiny, backbone: [{ ...first, mmuBatch: 0 }] },
       'backbone.0.mmuBatch: expected at least 1',
     ],
+    [
+      'contrast of nothing',
+      { ...tiny, backbone: [{ ...first, contrast: { every: 1, coefficient: 1, scale: 1, fewestMasked: 0.5 } }] },
+      'backbone.0.promptEmphasis: expected attributes to contrast',
+    ],
     ['no function', { ...tiny, model: {} }, 'model: expected a function'],
     [
       'a vocabulary that does not fit',

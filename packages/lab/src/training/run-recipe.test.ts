@@ -355,6 +355,18 @@ describe('a whole training run on a small folder', () => {
     expect(await weightsOf(parameterization)).not.toEqual(await weightsOf('a'));
   });
 
+  test('as many sequences as cannot be contrasted evenly are refused by name', async () => {
+    const contrasted = {
+      ...modelStage,
+      name: 'words',
+      promptEmphasis: { share: 0, attributes: { Smiling: 1 } },
+      contrast: { every: 3, coefficient: 1, scale: 0.25, fewestMasked: 0.75 },
+    };
+    await expect(run('uneven', tinyRecipe({ backbone: [contrasted] }))).rejects.toThrow(
+      'train: contrast.every: expected a divisor of the 2 text-to-image sequences of a part, got 3',
+    );
+  });
+
   test('a loss that is no number ends the run with its stage and step, and no model', async () => {
     const recipe = tinyRecipe({ tokenizer: { ...stage, steps: 30, learningRate: 1e18, clipNorm: 1e30, batch: 4 } });
     await expect(run('bad', recipe)).rejects.toThrow(
