@@ -1,14 +1,17 @@
 import {
   BatchedEngine,
   batchSize,
+  type CodeLogits,
   collect,
   generatedFaceRouting,
   imageCodes,
   layoutOf,
   type PixelImage,
+  philoxDraws,
   pictureRouting,
   pixelImage,
   QueueFullError,
+  sampleMaskgit,
   UniF2ace,
   unknownToken,
 } from '@unif2ace/core';
@@ -110,6 +113,40 @@ describe.each([1, 2])('with %i codes a position', (codeGroups) => {
     }
     expect(watch.logits).toHaveLength(4);
     await plain.close();
+  });
+
+  test('a share of guided steps: the first ones, and then the words as learnt', async () => {
+    const seen = watched(directRuntime({ intraOpThreads: 1 }));
+    const part = new UniF2ace({ ...loaded, config: { ...loaded.config, guidedShare: 0.5 } }, seen.runtime);
+    const plain = await plainDenoiser(loaded, directRuntime(), 'a smiling woman', 1);
+    const start = [new Int32Array(imageCodes(loaded.config)).fill(unknownToken)];
+    const denoise: CodeLogits = async (state, step) => {
+      const logits = await plain.logits(state);
+      const half = logits.length / 2;
+      // 3 of 5: half, rounded up
+      return { conditional: logits.subarray(0, half), ...(step < 3 && { unconditional: logits.subarray(half) }) };
+    };
+    const expected: string[] = [];
+    const sampling = {
+      steps: 5,
+      guidance: 4,
+      temperature: loaded.config.confidenceTemperature,
+      codeGroups,
+    };
+    const draws = philoxDraws([new Philox(3, 0)], start[0]!.length);
+    for await (const { tokens } of sampleMaskgit(start, layoutOf(loaded.config).codes, denoise, draws, sampling))
+      expected.push(tokens[0]!.join());
+    const tokensOf = async (drawer: UniF2ace, guidance: number) => {
+      const tokens: string[] = [];
+      const run = drawer.generate('a smiling woman', { steps: 5, seed: 3, guidance });
+      for (let next = await run.next(); !next.done; next = await run.next()) tokens.push(next.value.tokens[0]!.join());
+      return tokens;
+    };
+    expect(await tokensOf(part, 4)).toEqual(expected);
+    expect(seen.rows).toEqual([2, 2, 2, 1, 1]);
+    expect(await tokensOf(part, 0)).toEqual(await tokensOf(model, 0));
+    expect(await tokensOf(model, 4)).not.toEqual(expected);
+    await Promise.all([part.close(), plain.close()]);
   });
 
   test('routing: so many experts of a position as the model chooses, weights as the router gives them', async () => {

@@ -22,8 +22,8 @@ export interface GenerateOptions {
   /** Denoising steps; more is finer and slower in proportion. Default 12. */
   steps?: number;
   /**
-   * How much further than it has learnt the model goes after the words (w of (1 + w)·cond − w·uncond); 0 is as learnt, in half the
-   * time. Default: the model's own.
+   * How much further than it has learnt the model goes after the words (w of (1 + w)·cond − w·uncond), in the model's
+   * `guidedShare` of the steps; 0 is as learnt, and quicker. Default: the model's own.
    */
   guidance?: number;
   /**
@@ -270,7 +270,8 @@ export class UniF2ace {
   ): AsyncGenerator<GenerateStep, Int32Array[]> {
     const start = randoms.map(() => from.slice());
     const draws = philoxDraws(randoms, imageCodes(this.config));
-    const { logits, release } = await this.#denoising.open(prompts, options.guidance > 0, signal);
+    const guidedSteps = options.guidance > 0 ? Math.ceil(options.steps * this.config.guidedShare) : 0;
+    const { logits, release } = await this.#denoising.open(prompts, guidedSteps, signal);
     try {
       let last: Int32Array[] = start;
       for await (const step of sampleMaskgit(start, this.#layout.codes, logits, draws, options)) {

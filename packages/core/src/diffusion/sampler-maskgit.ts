@@ -33,7 +33,7 @@ export interface MaskgitOptions {
   mode?: 'maskgit' | 'showo';
 }
 
-/** Logits [B·N·V] of one step; `unconditional` only when asked for. */
+/** Logits [B·N·V] of one step; without `unconditional` the step is not guided. */
 export type CodeLogits = (
   tokens_BN: readonly Int32Array[],
   step: number,

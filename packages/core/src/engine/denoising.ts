@@ -51,22 +51,27 @@ export class Denoising {
     this.#prompts = new PromptCache(model, graphs, states);
   }
 
-  /** The network behind the prompt of each image; `release` gives the prompts back. */
+  /**
+   * The network behind the prompt of each image, with the unconditional branch in the first `guidedSteps` steps; `release` gives
+   * the prompts back.
+   */
   async open(
     prompts: readonly string[],
-    guided: boolean,
+    guidedSteps: number,
     signal?: AbortSignal,
   ): Promise<{ logits: CodeLogits; release: () => void }> {
     const { config, tokenizer } = this.#model;
     const layout = layoutOf(config);
     const texts = new Map(prompts.map((prompt) => [prompt, tokenizer.encode(prompt)]));
-    const prefixes = (guided ? [false, true] : [false]).flatMap((dropped) =>
+    const prefixes = (guidedSteps > 0 ? [false, true] : [false]).flatMap((dropped) =>
       prompts.map((prompt) => t2iPrefix(layout, texts.get(prompt)!, config.promptTokens, dropped)),
     );
     // conditional rows, then unconditional ones
     const branches = await this.#all(prefixes);
-    const logits: CodeLogits = async (state) => {
-      const row = branches.map(({ prompt }, i) => rowOf(layout, state[i % state.length]!, prompt));
+    const logits: CodeLogits = async (state, step) => {
+      const guided = step < guidedSteps;
+      const rows = guided ? branches : branches.slice(0, state.length);
+      const row = rows.map(({ prompt }, i) => rowOf(layout, state[i % state.length]!, prompt));
       const data = await this.#batcher.submit({ rows: row.length, kind: 'denoise', row }, signal);
       const half = (data.length / row.length) * state.length;
       return { conditional: data.subarray(0, half), ...(guided && { unconditional: data.subarray(half) }) };

@@ -27,6 +27,11 @@ export const ModelConfig = z
     confidenceTemperature: z.number().nonnegative().default(4.5),
     /** How strongly words count where nothing else is asked for: what was found to suit the model. */
     guidance: z.number().min(0).max(100).default(3),
+    /**
+     * Share of the steps, from the first on, that guidance is used in. The first ones settle what the words are about; guided
+     * later ones mostly narrow the rest, and cost twice an unguided one.
+     */
+    guidedShare: z.number().min(0).max(1).default(1),
   })
   .superRefine((config, context) => {
     const expect = (path: (string | number)[], want: number, got: number) => {

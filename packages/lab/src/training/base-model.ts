@@ -15,7 +15,8 @@ export interface BaseModel {
 }
 
 /** The configuration without the name and without what pictures are drawn by: the parameters are the same with others. */
-function whatParametersFit({ name: _, guidance: __, confidenceTemperature: ___, ...rest }: ModelConfig) {
+function whatParametersFit(config: ModelConfig) {
+  const { name: _, guidance: __, guidedShare: ___, confidenceTemperature: ____, ...rest } = config;
   return rest;
 }
 

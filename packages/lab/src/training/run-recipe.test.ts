@@ -293,10 +293,10 @@ describe('a whole training run on a small folder', () => {
       runRecipe(changed({ promptTokens: 20 }), { ...options, out: join(root, 'shorter'), from: join(root, 'a') }),
     ).rejects.toThrow(/--from .*: promptTokens: expected 20 as in the recipe, got 24/);
     // what pictures are drawn by is no matter of parameters, and the recipe's is taken
-    const bolder = changed({ guidance: 2, confidenceTemperature: 9 });
+    const bolder = changed({ guidance: 2, guidedShare: 0.5, confidenceTemperature: 9 });
     await runRecipe(bolder, { ...options, out: join(root, 'bolder'), from: join(root, 'a') });
     const { config } = await loadModel(join(root, 'bolder'));
-    expect([config.guidance, config.confidenceTemperature]).toEqual([2, 9]);
+    expect([config.guidance, config.guidedShare, config.confidenceTemperature]).toEqual([2, 0.5, 9]);
   });
 
   test('one part after the other or all at once: the same loss', async () => {

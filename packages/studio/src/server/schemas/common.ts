@@ -69,7 +69,7 @@ export const sampling = {
     .openapi({ description: 'Extension. Denoising steps; time grows in proportion. Default 12.' }),
   guidance: z.number().min(0).max(limits.guidance).nullish().openapi({
     description:
-      "Extension. How much further than learnt the words are followed; 0 is as learnt, in half the time. Default: the model's own.",
+      "Extension. How much further than learnt the words are followed; 0 is as learnt, and quicker. Default: the model's own.",
   }),
   temperature: z
     .number()
