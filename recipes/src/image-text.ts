@@ -27,8 +27,8 @@ const recipe: ImageTextRecipe = {
     textTokens: 96,
   }),
   training: {
-    steps: 4000,
-    batch: 96,
+    steps: 2000,
+    batch: 64,
     learningRate: 2e-3,
     warmupSteps: 100,
     weightDecay: 0.05,

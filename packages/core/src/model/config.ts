@@ -4,6 +4,9 @@ import { FaceCnnConfig, faceCnnGrid } from '../encoders/face-cnn.ts';
 import { ownLayout, type SpecialTokens } from '../prompt/special-tokens.ts';
 import { downsamplingFactor, MagvitConfig } from '../tokenizer/magvit.ts';
 
+/** Encoders whose features stand behind those of `faceEncoder`, where a model has them. */
+export const moreEncoders = ['identityEncoder', 'imageTextEncoder'] as const;
+
 /** Everything that determines a model's graphs; stored as model.json beside the weights. */
 export const ModelConfig = z
   .strictObject({
@@ -20,6 +23,10 @@ export const ModelConfig = z
     answerTokens: z.int().min(4),
     backbone: BackboneConfig,
     faceEncoder: FaceCnnConfig,
+    /** Its embedding stands behind that of `faceEncoder` in what the Face expert reads. Default none. */
+    identityEncoder: FaceCnnConfig.optional(),
+    /** Its patches stand behind those of `faceEncoder`, channel by channel, in what the CLIP expert reads. Default none. */
+    imageTextEncoder: FaceCnnConfig.optional(),
     /**
      * What `temperature: 1` of generation stands for: how much chance there is in the order in which tokens settle, MaskGIT's
      * choice_temperature. With little, flat dark regions, which are certain early, take the whole picture of a small model.
@@ -39,17 +46,15 @@ export const ModelConfig = z
         context.addIssue({ code: 'custom', path, message: `expected ${want} from the other fields, got ${got}` });
     };
     expect(['backbone', 'phi', 'vocabSize'], layoutOf(config).vocabSize, config.backbone.phi.vocabSize);
-    expect(['backbone', 'features', 'face', 'width'], config.faceEncoder.width, config.backbone.features.face.width);
-    expect(
-      ['backbone', 'features', 'clip', 'width'],
-      config.faceEncoder.channels.at(-1)!,
-      config.backbone.features.clip.width,
-    );
-    expect(
-      ['backbone', 'features', 'clip', 'tokens'],
-      faceCnnGrid(config.faceEncoder) ** 2,
-      config.backbone.features.clip.tokens,
-    );
+    const sizes = featureSizes(config);
+    const { face, clip } = config.backbone.features;
+    expect(['backbone', 'features', 'face', 'width'], sizes.face.width, face.width);
+    expect(['backbone', 'features', 'clip', 'width'], sizes.clip.width, clip.width);
+    expect(['backbone', 'features', 'clip', 'tokens'], sizes.clip.tokens, clip.tokens);
+    for (const part of moreEncoders)
+      if (config[part]) expect([part, 'imageSize'], config.faceEncoder.imageSize, config[part].imageSize);
+    if (config.imageTextEncoder)
+      expect(['imageTextEncoder', 'patchPool'], sizes.clip.tokens, faceCnnGrid(config.imageTextEncoder) ** 2);
     const longest = imageTokens(config) + 3 + Math.max(config.promptTokens, config.answerTokens);
     if (longest > config.backbone.phi.maxPositions)
       context.addIssue({
@@ -65,6 +70,19 @@ export const ModelConfig = z
       });
   });
 export type ModelConfig = z.infer<typeof ModelConfig>;
+
+/** What the frozen encoders give of a face together: tokens and their width. */
+export function featureSizes({
+  faceEncoder,
+  identityEncoder,
+  imageTextEncoder,
+}: Pick<ModelConfig, 'faceEncoder' | 'identityEncoder' | 'imageTextEncoder'>) {
+  const channels = (encoder?: FaceCnnConfig) => encoder?.channels.at(-1) ?? 0;
+  return {
+    face: { tokens: 1, width: faceEncoder.width + (identityEncoder?.width ?? 0) },
+    clip: { tokens: faceCnnGrid(faceEncoder) ** 2, width: channels(faceEncoder) + channels(imageTextEncoder) },
+  };
+}
 
 /** Codes along one side of the token grid. */
 export function tokenGrid(config: Pick<ModelConfig, 'imageSize' | 'tokenizer'>): number {

@@ -1,7 +1,9 @@
 import {
   buildModel,
+  concat,
   gatesByExpert,
   input,
+  mul,
   type OnnxModel,
   ParamScope,
   reshape,
@@ -14,6 +16,7 @@ import { type KeyValue, phiEmbed, phiHead, phiLogits } from '../backbone/phi.ts'
 import { unifiedBackbone } from '../backbone/unified.ts';
 import { codeLogits } from '../diffusion/d3diff-graph.ts';
 import { faceCnn } from '../encoders/face-cnn.ts';
+import { unitRows } from '../encoders/image-text.ts';
 import { codebookEntry, lookupFreeQuantize } from '../tokenizer/lookup-free.ts';
 import { magvitDecoder, magvitEncoder } from '../tokenizer/magvit.ts';
 import { embedImage } from './code-embedding.ts';
@@ -49,14 +52,28 @@ export function detokenizeModel(config: ModelConfig, weights: Weights, batch: nu
 
 /** pixels [B, 3, E, E] → face [B, 1, F] and clip [B, P, C], the frozen encoders' features. */
 export function featureModel(config: ModelConfig, weights: Weights, batch: number): OnnxModel {
-  const { imageSize, width } = config.faceEncoder;
-  const { face_BF, patches_BPC } = faceCnn(
-    modelScopes(new ParamScope()).faceEncoder,
-    config.faceEncoder,
-    input('pixels', [batch, 3, imageSize, imageSize]),
-  );
-  return model('features', { face: reshape(face_BF, [batch, 1, width]), clip: patches_BPC }, weights);
+  const { imageSize } = config.faceEncoder;
+  const pixels = input('pixels', [batch, 3, imageSize, imageSize]);
+  const { face_BF, clip_BPC } = frozenFeatures(new ParamScope(), config, pixels);
+  return model('features', { face: reshape(face_BF, [batch, 1, face_BF.dim(1)]), clip: clip_BPC }, weights);
 }
+
+/** Pixels [B, 3, E, E] in −1..1 → what the Face expert reads [B, F] and what the CLIP expert reads [B, P, C]. */
+export function frozenFeatures(root: ParamScope, config: ModelConfig, pixels: Tensor) {
+  const scopes = modelScopes(root);
+  const own = faceCnn(scopes.faceEncoder, config.faceEncoder, pixels);
+  const [faces, patches] = [[own.face_BF], [own.patches_BPC]];
+  const { identityEncoder, imageTextEncoder } = config;
+  if (identityEncoder) {
+    const { face_BF } = faceCnn(scopes.identityEncoder, identityEncoder, pixels);
+    // numbers of a unit vector are small beside standardised ones
+    faces.push(mul(unitRows(face_BF), Math.sqrt(identityEncoder.width)));
+  }
+  if (imageTextEncoder) patches.push(faceCnn(scopes.imageTextEncoder, imageTextEncoder, pixels).patches_BPC);
+  return { face_BF: joined(faces, 1), clip_BPC: joined(patches, 2) };
+}
+
+const joined = (parts: Tensor[], axis: number): Tensor => (parts.length > 1 ? concat(parts, axis) : parts[0]!);
 
 function namedCache(present: readonly KeyValue[]): Record<string, Tensor> {
   return Object.fromEntries(

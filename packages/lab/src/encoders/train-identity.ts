@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import {
   type FaceCnnConfig,
   FrozenEncoder,
@@ -8,11 +7,8 @@ import {
   pixelImage,
   unitRows,
 } from '@unif2ace/core';
-import { saveFrozenEncoder } from '@unif2ace/core/node';
 import {
   add,
-  buildModel,
-  encodeModel,
   FlatState,
   float32,
   input,
@@ -42,6 +38,7 @@ import {
 import type { RunOptions } from '../training/run-recipe.ts';
 import { namedParameters } from '../training/stage.ts';
 import { TrainGraph } from '../training/train-graph.ts';
+import { saveSmallEncoder, smallEncoderOnnx } from './small-encoder.ts';
 
 // B faces, F width of the embedding, T width of the teacher's
 
@@ -120,8 +117,9 @@ async function trainAndScore(recipe: IdentityRecipe, run: PhotoRun): Promise<Ide
     },
   });
 
-  const onnx = identityOnnx(encoder, namedParameters(state));
+  const network = { config: encoder, weights: namedParameters(state), prefix: 'encoder' };
   const config = identityConfig(recipe);
+  const onnx = smallEncoderOnnx(config, network, ({ face_BF }) => ({ embedding: face_BF }));
   const student = await FrozenEncoder.load(config, onnx, runtime);
   const score = {
     verificationArea: await verificationArea(student, encoder.imageSize, test),
@@ -129,8 +127,7 @@ async function trainAndScore(recipe: IdentityRecipe, run: PhotoRun): Promise<Ide
   };
   await Promise.all([student.release(), teacher.release()]);
   if (!run.isRoot) return score;
-  await mkdir(run.out, { recursive: true });
-  await saveFrozenEncoder(run.out, config, onnx);
+  await saveSmallEncoder(run.out, config, network, onnx);
   await dropCheckpoints(run);
   onEvent({ kind: 'stage', name: 'done', detail: run.out });
   return score;
@@ -149,12 +146,6 @@ function identityConfig({ name, encoder, terms }: IdentityRecipe): FrozenEncoder
     unitLength: true,
     terms,
   };
-}
-
-function identityOnnx(encoder: FaceCnnConfig, weights: ReadonlyMap<string, Float32Array>): Uint8Array {
-  const pixels = input('pixels', [1, 3, encoder.imageSize, encoder.imageSize]);
-  const { face_BF } = faceCnn(new ParamScope().at('encoder'), encoder, pixels);
-  return encodeModel(buildModel({ embedding: face_BF }, { name: 'identity', parameters: weights })).bytes;
 }
 
 /** Embeddings [N·F] of aligned faces. */

@@ -8,8 +8,9 @@ import {
   imageTower,
   type TextTokenizer,
   textTower,
+  unitRows,
 } from '@unif2ace/core';
-import { saveFrozenEncoder, writeFileAtomic } from '@unif2ace/core/node';
+import { writeFileAtomic } from '@unif2ace/core/node';
 import {
   add,
   buildModel,
@@ -47,6 +48,7 @@ import type { RunOptions } from '../training/run-recipe.ts';
 import { namedParameters } from '../training/stage.ts';
 import { textTokenizer } from '../training/text-tokenizer.ts';
 import { TrainGraph } from '../training/train-graph.ts';
+import { saveSmallEncoder, smallEncoderOnnx } from './small-encoder.ts';
 
 // B pictures with a text each, T text tokens, D shared width
 
@@ -120,13 +122,18 @@ async function trainAndScore(recipe: ImageTextRecipe, run: PhotoRun): Promise<Im
   if (!run.isRoot) return score;
   await mkdir(run.out, { recursive: true });
   await writeFileAtomic(join(run.out, 'tokenizer.json'), JSON.stringify(tokenizerJson));
-  await writeFileAtomic(
-    join(run.out, 'text.onnx'),
-    onnxOf({ embedding: textTower(new ParamScope(), config, 1) }, weights),
+  const text = buildModel(
+    { embedding: textTower(new ParamScope(), config, 1) },
+    { name: 'image-text', parameters: weights },
   );
-  const tower = imageTower(new ParamScope(), config, input('pixels', [1, 3, imageSize, imageSize]));
-  const onnx = onnxOf({ patches: tower.patches_BPC, embedding: tower.image_BD }, weights);
-  await saveFrozenEncoder(run.out, descriptionOf(recipe, config), onnx);
+  await writeFileAtomic(join(run.out, 'text.onnx'), encodeModel(text).bytes);
+  const network = { config: config.image, weights, prefix: 'image' };
+  const description = descriptionOf(recipe, config);
+  const onnx = smallEncoderOnnx(description, network, ({ face_BF, patches_BPC }) => ({
+    patches: patches_BPC,
+    embedding: unitRows(face_BF),
+  }));
+  await saveSmallEncoder(run.out, description, network, onnx);
   await dropCheckpoints(run);
   onEvent({ kind: 'stage', name: 'done', detail: run.out });
   return score;
@@ -136,10 +143,6 @@ const textStream = 2;
 
 function tokenizerSize(json: ReturnType<typeof textTokenizer>): number {
   return createTextTokenizer(json).vocabSize;
-}
-
-function onnxOf(outputs: Parameters<typeof buildModel>[0], weights: ReadonlyMap<string, Float32Array>): Uint8Array {
-  return encodeModel(buildModel(outputs, { name: 'image-text', parameters: weights })).bytes;
 }
 
 function descriptionOf({ name, terms }: ImageTextRecipe, { image }: ImageTextConfig): FrozenEncoderConfig {

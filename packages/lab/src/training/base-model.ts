@@ -1,15 +1,27 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ModelConfig, modelParts, type TokenizerJson } from '@unif2ace/core';
+import {
+  featureSizes,
+  type ModelConfig,
+  type ModelPart,
+  modelParts,
+  modelSpecs,
+  moreEncoders,
+  type TokenizerJson,
+} from '@unif2ace/core';
 import { loadModel } from '@unif2ace/core/node';
+import { sizeOf } from '@unif2ace/graph';
 import { TrainError } from './events.ts';
 import { firstDifference } from './first-difference.ts';
 
-/** A trained model that a run goes on from: its backbone is trained further, all else is taken as it is. */
+/**
+ * A trained model that a run goes on from: its backbone is trained further, all else is taken as it is. Of a recipe whose model reads
+ * more encoders the backbone begins as if it did not: what reads them starts at zero.
+ */
 export interface BaseModel {
   tokenizerJson: TokenizerJson;
-  /** Parameters of a part. */
-  part(name: keyof typeof modelParts): ReadonlyMap<string, Float32Array>;
+  /** Parameters of a part for the recipe's model; undefined for an encoder that the trained model has not. */
+  part(name: ModelPart, made: ModelConfig): ReadonlyMap<string, Float32Array> | undefined;
   /** @throws TrainError that names the first field in which the recipe's model differs. */
   check(config: ModelConfig): void;
 }
@@ -20,15 +32,39 @@ function whatParametersFit(config: ModelConfig) {
   return rest;
 }
 
+/** The trained model's configuration with the encoders that the recipe's adds to it. */
+function withMoreEncoders(config: ModelConfig, made: ModelConfig): ModelConfig {
+  const grown = { ...config };
+  for (const part of moreEncoders) if (made[part]) grown[part] ??= made[part];
+  const features = { ...config.backbone.features, ...featureSizes(grown) };
+  return { ...grown, backbone: { ...config.backbone, features } };
+}
+
+/** Rows of a matrix made longer by zeros. */
+function widened(data: Float32Array, rows: number, columns: number): Float32Array {
+  const before = data.length / rows;
+  const wide = new Float32Array(rows * columns);
+  for (let row = 0; row < rows; row++) wide.set(data.subarray(row * before, (row + 1) * before), row * columns);
+  return wide;
+}
+
 /** Opens the folder of a trained model. @throws ModelError, SafetensorsError */
 export async function openBaseModel(folder: string): Promise<BaseModel> {
   const { config, weights } = await loadModel(folder);
   const tokenizerJson = JSON.parse(await readFile(join(folder, 'tokenizer.json'), 'utf8')) as TokenizerJson;
   return {
     tokenizerJson,
-    part: (name) => new Map([...weights].filter(([parameter]) => parameter.startsWith(`${modelParts[name]}.`))),
+    part: (name, made) => {
+      const prefix = `${modelParts[name]}.`;
+      const found = new Map([...weights].filter(([parameter]) => parameter.startsWith(prefix)));
+      for (const { name: parameter, shape } of modelSpecs(made)) {
+        const data = found.get(parameter);
+        if (data && data.length < sizeOf(shape)) found.set(parameter, widened(data, shape[0]!, shape[1]!));
+      }
+      return found.size > 0 ? found : undefined;
+    },
     check: (made) => {
-      const difference = firstDifference(whatParametersFit(made), whatParametersFit(config));
+      const difference = firstDifference(whatParametersFit(made), whatParametersFit(withMoreEncoders(config, made)));
       if (difference)
         throw new TrainError(
           `train: --from ${folder}: ${difference.path}: expected ${difference.expected} as in the recipe, got ${difference.got}; try the recipe that the model was made with`,

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
-import { faceCnn, featureModel, type ModelConfig, modelScopes } from '@unif2ace/core';
+import { faceCnn, type ModelConfig, modelScopes } from '@unif2ace/core';
 import { loadAttributeClassifier } from '@unif2ace/core/node';
-import { FlatState, float32, input, ParamScope, type Runtime } from '@unif2ace/graph';
+import { buildModel, FlatState, float32, input, ParamScope, type Runtime } from '@unif2ace/graph';
 import { type Attributes, attributeNames, unspokenAttributes } from '../data/grammar/attributes.ts';
 import { binaryCrossEntropy } from './binary-cross-entropy.ts';
 import { TrainError } from './events.ts';
@@ -119,8 +119,13 @@ async function standardize(
   runtime: Runtime,
 ): Promise<void> {
   const weights = namedParameters(state);
-  const session = await runtime.createSession(featureModel(config, weights, batchMeasured));
-  const { width } = config.faceEncoder;
+  const { imageSize, width } = config.faceEncoder;
+  const { face_BF } = faceCnn(
+    modelScopes(new ParamScope()).faceEncoder,
+    config.faceEncoder,
+    input('pixels', [batchMeasured, 3, imageSize, imageSize]),
+  );
+  const session = await runtime.createSession(buildModel({ face: face_BF }, { parameters: weights }));
   const [sums, squares] = [new Float64Array(width), new Float64Array(width)];
   const measured = Math.ceil(Math.min(facesMeasured, count) / batchMeasured) * batchMeasured;
   for (let first = 0; first < measured; first += batchMeasured) {

@@ -1,4 +1,11 @@
-import { AttributeClassifierConfig, FaceCnnConfig, FrozenEncoderConfig, ModelConfig, modelSpecs } from '@unif2ace/core';
+import {
+  AttributeClassifierConfig,
+  FaceCnnConfig,
+  FrozenEncoderConfig,
+  ModelConfig,
+  modelSpecs,
+  moreEncoders,
+} from '@unif2ace/core';
 import { z } from 'zod';
 import type { Augmentation } from '../attributes/augment.ts';
 import type { AttributeRecipe } from '../attributes/train-attributes.ts';
@@ -12,7 +19,15 @@ import type { LoopSettings } from './loop.ts';
 import type { RoutingSettings } from './monitor/routing-monitor.ts';
 import type { SampleOptions } from './monitor/samples.ts';
 import type { AdversarySettings } from './patch-adversary.ts';
-import type { ClassifierEncoder, DecoderStage, ImageStage, ModelStage, Recipe, TokenizerStage } from './recipe.ts';
+import type {
+  ClassifierEncoder,
+  DecoderStage,
+  ImageStage,
+  ModelStage,
+  Recipe,
+  TokenizerStage,
+  TrainedEncoders,
+} from './recipe.ts';
 
 /** A rule for every field of T, no more and no fewer. */
 type Rules<T> = { [K in keyof Required<T>]: z.ZodType };
@@ -50,7 +65,7 @@ const tokenizerRules = {
 const decoderRules = { ...tokenizerRules, blend: share.optional() } satisfies Rules<DecoderStage>;
 
 /** Stages that every run has; their results are files of these names. */
-const takenNames = ['text', 'face-encoder', 'tokenizer', 'decoder'];
+const takenNames = ['text', 'face-encoder', 'identity-encoder', 'image-text-encoder', 'tokenizer', 'decoder'];
 
 const modelStageRules = {
   ...loopRules,
@@ -142,6 +157,12 @@ const modelRules = {
     z.strictObject({ classifier: z.url() } satisfies Rules<ClassifierEncoder>),
     z.strictObject(imageRules),
   ]),
+  encoders: z
+    .strictObject({
+      identityEncoder: z.url().optional(),
+      imageTextEncoder: z.url().optional(),
+    } satisfies Rules<TrainedEncoders>)
+    .optional(),
   tokenizer: z.strictObject(tokenizerRules),
   decoder: z.strictObject(decoderRules).optional(),
   backbone: z.array(ModelStageRule).min(1),
@@ -239,6 +260,11 @@ function checkModel(recipe: Recipe, from: string): void {
   }
   const config = ModelConfig.safeParse(made);
   if (!config.success) throw faultOf(config.error, from, 'model');
+  for (const part of moreEncoders)
+    if (config.data[part] && !recipe.encoders?.[part])
+      throw new TrainError(
+        `train: ${from}: encoders.${part}: expected the folder of a trained encoder for the model's ${part}, got none`,
+      );
   try {
     modelSpecs(config.data);
   } catch (error) {

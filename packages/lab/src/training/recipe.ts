@@ -1,4 +1,4 @@
-import type { LossTerms, MaskCountLaw, ModelConfig, ScoreParameterization } from '@unif2ace/core';
+import type { LossTerms, MaskCountLaw, ModelConfig, moreEncoders, ScoreParameterization } from '@unif2ace/core';
 import type { AttributeName } from '../data/grammar/attributes.ts';
 import type { LoopSettings } from './loop.ts';
 import type { RoutingSettings } from './monitor/routing-monitor.ts';
@@ -79,6 +79,9 @@ export interface ClassifierEncoder {
   classifier: string;
 }
 
+/** Encoders that were trained before, by recipes `identity` and `image-text`: their folders, as file URLs. */
+export type TrainedEncoders = { [Part in (typeof moreEncoders)[number]]?: string };
+
 /** A whole training run: what is trained on which data for how long. A recipe file documents itself by its docstring. */
 export interface Recipe {
   kind: 'model';
@@ -89,6 +92,8 @@ export interface Recipe {
   /** The model, once the tokenizer's size is known. */
   model: (textVocabSize: number) => ModelConfig;
   faceEncoder: ImageStage | ClassifierEncoder;
+  /** For a model with `identityEncoder` or `imageTextEncoder`: where these come from. */
+  encoders?: TrainedEncoders;
   tokenizer: TokenizerStage;
   /**
    * Afterwards the decoder alone, for the eye: every code stays as it is, and so does all that the backbone has learnt. It is

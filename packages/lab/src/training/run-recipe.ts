@@ -1,11 +1,20 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createTextTokenizer, decodeFloat32, ModelConfig, modelSpecs, readSafetensors } from '@unif2ace/core';
+import {
+  createTextTokenizer,
+  decodeFloat32,
+  ModelConfig,
+  modelParts,
+  modelSpecs,
+  moreEncoders,
+  readSafetensors,
+} from '@unif2ace/core';
 import { saveModel, writeFileAtomic, writeSafetensorsFile } from '@unif2ace/core/node';
 import { type Runtime, sizeOf } from '@unif2ace/graph';
 import { directRuntime } from '@unif2ace/graph/node';
 import { loadFacesAtSizes, readCelebA } from '../data/celeba.ts';
+import { loadSmallEncoder } from '../encoders/small-encoder.ts';
 import { trainBackbone } from './backbone-stage.ts';
 import { openBaseModel } from './base-model.ts';
 import { arraysOfRoot, numberOfRoot, textOfRoot } from './collective/agreement.ts';
@@ -96,17 +105,23 @@ async function runStages(recipe: Recipe, options: RunOptions): Promise<ModelConf
     for (const [name, data] of part) weights.set(name, data);
   };
   const encoder =
-    base?.part('faceEncoder') ??
+    base?.part('faceEncoder', config) ??
     (await stages.weights('face-encoder', () => trainFaceEncoder(context, config, forEncoder, labels, runtime)));
   collect(encoder);
+  for (const part of moreEncoders) {
+    const wanted = config[part];
+    if (!wanted) continue;
+    const take = () => loadSmallEncoder(recipe.encoders![part]!, wanted, modelParts[part]);
+    collect(base?.part(part, config) ?? (await stages.weights(modelParts[part].replaceAll('_', '-'), take)));
+  }
   const pictures = { faces: forTokenizer, count: records.length, encoder };
   const trained =
-    base?.part('tokenizer') ??
+    base?.part('tokenizer', config) ??
     (await stages.weights('tokenizer', () => trainTokenizer(context, config, pictures, runtime)));
   collect(trained);
   onEvent({ kind: 'stage', name: 'encode', detail: 'codes and features of all faces and their mirror images' });
   const encoded = await encodeFaces(config, weights, { forTokenizer, forEncoder }, records.length, runtime, collective);
-  let backbone = base?.part('backbone');
+  let backbone = base?.part('backbone', config);
   for (const stage of recipe.backbone)
     backbone = await stages.weights(stage.name, () =>
       trainBackbone(context, stage, backbone, config, tokenizer, encoded, labels, runtime),
