@@ -1,29 +1,17 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { crc32 } from 'node:zlib';
-import {
-  alignFace,
-  crop,
-  encodePng,
-  type FaceLandmarks,
-  layoutOf,
-  MagvitConfig,
-  ModelConfig,
-  pixelImage,
-  psnr,
-  readGeneration,
-} from '@unif2ace/core';
-import { decodeImage, faceApiFolder, saveModel } from '@unif2ace/core/node';
-import { initialize, Philox, sizeOf } from '@unif2ace/graph';
-import { directRuntime } from '@unif2ace/graph/node';
-import { trainBpe } from '@unif2ace/lab';
+import { alignFace, crop, encodePng, type FaceLandmarks, pixelImage, psnr, readGeneration } from '@unif2ace/core';
+import { decodeImage, faceApiFolder } from '@unif2ace/core/node';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Environment } from './environment.ts';
 import { run } from './program.ts';
 import { printable } from './terminal.ts';
+import { failure, type Outcome, outcomeOf } from './test/outcome.ts';
+import { gradient } from './test/pictures.ts';
+import { saveTinyModel } from './test/tiny-model.ts';
 import { tour } from './tour.ts';
 
 let home: string;
@@ -33,90 +21,8 @@ let controller: AbortController;
 let face: Uint8Array;
 let pair: Uint8Array;
 
-/** A model with random weights, small enough for a test. */
-async function saveTinyModel(folder: string): Promise<void> {
-  const bpe = trainBpe(
-    ['a smiling woman with black hair', 'a man with a beard', 'USER: Is the man smiling? ASSISTANT: Yes.'],
-    {
-      vocabSize: 290,
-    },
-  );
-  const levels = { channelMultiples: [1, 1], resBlocks: [1, 1] };
-  const tokenizer = MagvitConfig.parse({ channels: 8, codeBits: 6, groups: 4, encoder: levels, decoder: levels });
-  const { vocabSize } = layoutOf({ textVocabSize: bpe.vocabSize, tokenizer });
-  const config = ModelConfig.parse({
-    format: 'unif2ace-1',
-    name: 'tiny',
-    imageSize: 8,
-    tokenizer,
-    textVocabSize: bpe.vocabSize,
-    promptTokens: 24,
-    guidance: 2,
-    answerTokens: 80,
-    faceEncoder: { imageSize: 8, channels: [8, 8], groups: 4, width: 8 },
-    backbone: {
-      phi: { vocabSize, hiddenSize: 16, intermediateSize: 32, layers: 2, heads: 2, maxPositions: 192 },
-      tokenMoe: { router: { experts: 4, topK: 2 }, routedHidden: 8, sharedHidden: 16 },
-      sequenceMoe: {},
-      resampler: { sizes: { width: 16, depth: 1, heads: 2, headWidth: 8 }, shared: true },
-      features: { face: { width: 8, tokens: 1 }, clip: { width: 8, tokens: 4 }, noise: { width: 16 } },
-    },
-  });
-  await saveModel(folder, config, bpe.json, (spec) => {
-    const data = new Float32Array(sizeOf(spec.shape));
-    initialize(spec, data, (...stream) => new Philox(3, ...stream));
-    return data;
-  });
-}
-
-/** A picture whose pixels all differ. */
-function gradient(width: number, height: number) {
-  const image = pixelImage(width, height);
-  for (let i = 0; i < image.data.length; i++) image.data[i] = (i * 7) % 256;
-  return image;
-}
-
-function pngChunk(type: string, body: Uint8Array): Buffer {
-  const out = Buffer.alloc(12 + body.length);
-  out.writeUInt32BE(body.length);
-  out.write(type, 4, 'latin1');
-  out.set(body, 8);
-  out.writeUInt32BE(crc32(out.subarray(4, 8 + body.length)), 8 + body.length);
-  return out;
-}
-
-/** The same PNG with another size in its header. */
-function claimSize(png: Uint8Array, width: number, height: number): Buffer {
-  const header = Buffer.from(png.subarray(16, 29));
-  header.writeUInt32BE(width);
-  header.writeUInt32BE(height, 4);
-  return Buffer.concat([png.subarray(0, 8), pngChunk('IHDR', header), png.subarray(33)]);
-}
-
-interface Outcome {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
-
-async function inProcess(work: (env: Environment) => Promise<number>): Promise<Outcome> {
-  const text = { stdout: '', stderr: '' };
-  const collect = (name: 'stdout' | 'stderr') => ({
-    write: (part: string) => {
-      text[name] += part;
-    },
-  });
-  const env: Environment = {
-    stdout: collect('stdout'),
-    stderr: collect('stderr'),
-    cwd,
-    signal: controller.signal,
-    root: home,
-    openRuntime: async () => ({ device: 'cpu', reason: 'in a test', runtime: directRuntime({ intraOpThreads: 1 }) }),
-  };
-  return { code: await work(env), ...text };
-}
-
+const inProcess = (work: (env: Environment) => Promise<number>): Promise<Outcome> =>
+  outcomeOf({ cwd, root: home, signal: controller.signal }, work);
 const unif2ace = (...args: string[]): Promise<Outcome> => inProcess((env) => run(args, env));
 const tiny = ['--model', 'tiny'];
 const lines = (text: string): string[] => text.split('\n').slice(0, -1);
@@ -468,160 +374,6 @@ describe('usage errors give code 2 and one line', () => {
     expect(await unif2ace()).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('generate') });
   });
 });
-
-const failure = /^[^\n]+: expected [^\n]+, got [^\n]+; try [^\n]+\n$/;
-
-describe('failures give code 1, one line and no file', () => {
-  const png = encodePng(gradient(20, 16));
-  const control = new Uint8Array(8);
-  control[3] = 2;
-  const animated = Buffer.concat([png.subarray(0, 33), pngChunk('acTL', control), png.subarray(33)]);
-  const bad: [string, Uint8Array | null | 'folder'][] = [
-    ['a missing file', null],
-    ['a folder', 'folder'],
-    ['an empty file', new Uint8Array()],
-    ['a truncated file', png.subarray(0, png.length - 200)],
-    ['a text', Buffer.from('This is not a picture at all.')],
-    ['random bytes', Uint8Array.from({ length: 500 }, (_, i) => (i * 89 + 3) % 251)],
-    ['an animation', animated],
-    ['fifty megapixels', claimSize(png, 10_000, 5000)],
-  ];
-  it.each(bad)('%s as image', async (_name, content) => {
-    await rm(join(cwd, 'photo.png'));
-    if (content === 'folder') await mkdir(join(cwd, 'bad.png'));
-    else if (content) await writeFile(join(cwd, 'bad.png'), content);
-    for (const args of [
-      ['describe', 'bad.png'],
-      ['ask', 'bad.png', 'Who?'],
-      ['reconstruct', 'bad.png', '--out', 'r.png'],
-    ]) {
-      const outcome = await unif2ace(...args, ...tiny);
-      expect(outcome).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(failure) });
-      expect(outcome.stderr).toMatch(/^bad\.png: /);
-    }
-    expect(await readdir(cwd)).toEqual(content === null ? [] : ['bad.png']);
-  });
-
-  it('an unknown model: the error lists what there is', async () => {
-    for (const args of [
-      ['generate', 'x'],
-      ['describe', 'photo.png'],
-    ]) {
-      const outcome = await unif2ace(...args, '--model', 'huge');
-      expect(outcome).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(failure) });
-      expect(outcome.stderr).toContain('(tiny), got huge; try --model tiny');
-    }
-    expect(await unif2ace('inspect', 'huge')).toMatchObject({ code: 1, stderr: expect.stringMatching(failure) });
-    expect(await readdir(cwd)).toEqual(['photo.png']);
-  });
-
-  it.each([
-    ['an empty folder', async () => {}],
-    [
-      'weights cut short',
-      async (folder: string) => {
-        await copyTiny(folder);
-        const file = join(folder, 'model.safetensors');
-        await writeFile(file, (await readFile(file)).subarray(0, -100));
-      },
-    ],
-    [
-      'no JSON',
-      async (folder: string) => {
-        await copyTiny(folder);
-        await writeFile(join(folder, 'model.json'), '{');
-      },
-    ],
-    [
-      'a wrong size',
-      async (folder: string) => {
-        await copyTiny(folder);
-        const text = await readFile(join(folder, 'model.json'), 'utf8');
-        await writeFile(
-          join(folder, 'model.json'),
-          text.replace('"intermediateSize": 32', '"intermediateSize": 32, "extra": 1'),
-        );
-      },
-    ],
-    [
-      'weights of another shape',
-      async (folder: string) => {
-        await copyTiny(folder);
-        const text = await readFile(join(folder, 'model.json'), 'utf8');
-        await writeFile(join(folder, 'model.json'), text.replace('"routedHidden": 8', '"routedHidden": 9'));
-      },
-    ],
-    [
-      'a foreign tokenizer',
-      async (folder: string) => {
-        await copyTiny(folder);
-        await writeFile(join(folder, 'tokenizer.json'), '{}');
-      },
-    ],
-  ])('a model folder with %s', async (_name, prepare) => {
-    const folder = join(cwd, 'broken');
-    await mkdir(folder);
-    await prepare(folder);
-    const outcome = await unif2ace('generate', 'x', '--out', 'a.png', '--model', 'broken');
-    expect(outcome).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(failure) });
-    expect((await readdir(cwd)).sort()).toEqual(['broken', 'photo.png']);
-  });
-
-  it('--out is checked before any work', async () => {
-    await mkdir(join(cwd, 'full.png'));
-    for (const out of ['missing/a.png', 'full.png', 'photo.png/faces', 'photo.png/a.png']) {
-      const outcome = await unif2ace('generate', 'x', '--out', out, '--model', 'there is no such model');
-      expect(outcome).toMatchObject({
-        code: 1,
-        stdout: '',
-        stderr: expect.stringMatching(/^--out: expected [^\n]+; try [^\n]+\n$/),
-      });
-    }
-    expect((await readdir(cwd)).sort()).toEqual(['full.png', 'photo.png']);
-  });
-
-  it('train: a recipe by path that is none, has a wrong field, or a page without a port', async () => {
-    const missing = await unif2ace('train', './mine.mjs');
-    expect(missing).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/^recipe: expected a file, got nothing at/),
-    });
-    await mkdir(join(cwd, 'celeba'));
-    await writeFile(join(cwd, 'mine.mjs'), "export default { kind: 'model', name: 'mine', sed: 1 };\n");
-    const wrong = await unif2ace('train', './mine.mjs', '--data', 'celeba');
-    expect(wrong).toMatchObject({
-      code: 1,
-      stdout: '',
-      stderr: expect.stringMatching(/^train: mine[.]mjs: [^\n]+\n$/),
-    });
-    const port = await unif2ace('train', 'pico', '--watch', '--port', 'x');
-    expect(port).toMatchObject({ code: 2, stderr: expect.stringMatching(/^--port: expected a whole number/) });
-    await rm(join(cwd, 'celeba'), { recursive: true });
-    await rm(join(cwd, 'mine.mjs'));
-    expect(await readdir(cwd)).toEqual(['photo.png']);
-  });
-
-  it('train: unknown recipe and missing data', async () => {
-    const unknown = await unif2ace('train', 'giga');
-    expect(unknown).toMatchObject({
-      code: 1,
-      stdout: '',
-      stderr: expect.stringMatching(/^recipe: expected one of .*pico.*, got giga; try [^\n]+\n$/),
-    });
-    const nowhere = await unif2ace('train', 'pico', '--data', 'nowhere');
-    expect(nowhere).toMatchObject({
-      code: 1,
-      stdout: '',
-      stderr: expect.stringMatching(/^--data: expected [^\n]+; try [^\n]+\n$/),
-    });
-    expect(await readdir(cwd)).toEqual(['photo.png']);
-  });
-});
-
-async function copyTiny(folder: string): Promise<void> {
-  const from = join(home, 'weights', 'tiny');
-  for (const file of await readdir(from)) await writeFile(join(folder, file), await readFile(join(from, file)));
-}
 
 describe('demo', () => {
   it('works without a terminal, goes on after a bad photo and says so by its code', async () => {

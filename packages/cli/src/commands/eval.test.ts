@@ -1,69 +1,22 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  AttributeClassifierConfig,
-  attributeLogits,
-  layoutOf,
-  MagvitConfig,
-  ModelConfig,
-  readGeneration,
-} from '@unif2ace/core';
-import { decodeImage, saveAttributeClassifier, saveModel } from '@unif2ace/core/node';
-import { initialize, input, type ParameterSpec, ParamScope, Philox, sizeOf } from '@unif2ace/graph';
-import { directRuntime } from '@unif2ace/graph/node';
-import { classifiedAttributes, readCelebA, trainBpe } from '@unif2ace/lab';
+import { AttributeClassifierConfig, attributeLogits, readGeneration } from '@unif2ace/core';
+import { decodeImage, saveAttributeClassifier } from '@unif2ace/core/node';
+import { input, ParamScope } from '@unif2ace/graph';
+import { classifiedAttributes, readCelebA } from '@unif2ace/lab';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { writeTinyCelebA } from '../../../lab/src/data/build/test/tiny-celeba.ts';
-import type { Environment } from '../environment.ts';
 import { run } from '../program.ts';
+import { type Outcome, outcomeOf } from '../test/outcome.ts';
+import { randomParameter, saveTinyModel } from '../test/tiny-model.ts';
 
 let home: string;
 
-/** A model with random weights that reads long prompts. */
-async function saveTinyModel(folder: string): Promise<void> {
-  const bpe = trainBpe(['a smiling woman with black hair', 'USER: Is the man smiling? ASSISTANT: Yes.'], {
-    vocabSize: 290,
-  });
-  const levels = { channelMultiples: [1, 1], resBlocks: [1, 1] };
-  const tokenizer = MagvitConfig.parse({
-    channels: 8,
-    codeBits: 6,
-    codeGroups: 2,
-    groups: 4,
-    encoder: levels,
-    decoder: levels,
-  });
-  const { vocabSize } = layoutOf({ textVocabSize: bpe.vocabSize, tokenizer });
-  const config = ModelConfig.parse({
-    format: 'unif2ace-1',
-    name: 'tiny',
-    imageSize: 8,
-    tokenizer,
-    textVocabSize: bpe.vocabSize,
-    promptTokens: 160,
-    answerTokens: 80,
-    faceEncoder: { imageSize: 8, channels: [8, 8], groups: 4, width: 8 },
-    backbone: {
-      phi: { vocabSize, hiddenSize: 16, intermediateSize: 32, layers: 2, heads: 2, maxPositions: 192 },
-      tokenMoe: { router: { experts: 4, topK: 2 }, routedHidden: 8, sharedHidden: 16 },
-      sequenceMoe: {},
-      resampler: { sizes: { width: 16, depth: 1, heads: 2, headWidth: 8 }, shared: true },
-      features: { face: { width: 8, tokens: 1 }, clip: { width: 8, tokens: 4 }, noise: { width: 16 } },
-    },
-  });
-  await saveModel(folder, config, bpe.json, (spec) => random(spec));
-}
-
-function random(spec: ParameterSpec): Float32Array {
-  const data = new Float32Array(sizeOf(spec.shape));
-  initialize(spec, data, (...stream) => new Philox(3, ...stream));
-  return data;
-}
-
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'eval-'));
-  await saveTinyModel(join(home, 'weights', 'tiny'));
+  // it reads long prompts
+  await saveTinyModel(join(home, 'weights', 'tiny'), { promptTokens: 160, codeGroups: 2 });
   const config = AttributeClassifierConfig.parse({
     format: 'unif2ace-attributes-1',
     name: 'judge',
@@ -72,7 +25,7 @@ beforeAll(async () => {
   });
   const root = new ParamScope();
   attributeLogits(root, config, input('pixels', [1, 3, 16, 16]));
-  const weights = new Map(root.specs().map((spec) => [spec.name, random(spec)]));
+  const weights = new Map(root.specs().map((spec) => [spec.name, randomParameter(spec)]));
   await saveAttributeClassifier(join(home, 'weights', 'judge'), config, weights);
   const data = join(home, 'celeba');
   await writeTinyCelebA(data, 93);
@@ -86,24 +39,11 @@ beforeAll(async () => {
 
 afterAll(() => rm(home, { recursive: true, force: true }));
 
-async function evaluate(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const text = { stdout: '', stderr: '' };
-  const collect = (name: 'stdout' | 'stderr') => ({
-    write: (part: string) => {
-      text[name] += part;
-    },
-  });
-  const env: Environment = {
-    stdout: collect('stdout'),
-    stderr: collect('stderr'),
-    cwd: home,
-    signal: new AbortController().signal,
-    root: home,
-    openRuntime: async () => ({ device: 'cpu', reason: 'in a test', runtime: directRuntime({ intraOpThreads: 1 }) }),
-  };
+function evaluate(...args: string[]): Promise<Outcome> {
   const model = args[0] === 'attributes' ? join('weights', 'judge') : 'tiny';
-  const code = await run(['eval', ...args, '--model', model, '--data', 'celeba'], env);
-  return { code, ...text };
+  return outcomeOf({ cwd: home, root: home, signal: new AbortController().signal }, (env) =>
+    run(['eval', ...args, '--model', model, '--data', 'celeba'], env),
+  );
 }
 
 it('generation: report and pictures, the same from the same seed', { timeout: 120_000 }, async () => {

@@ -166,9 +166,10 @@ describe('a model that reads an identity and an image-text encoder too', () => {
 
   test('learns to read them, and goes on where their folders are no longer there', async () => {
     await train(grownRecipe(1e-2), 'learnt', 'begun');
-    const [{ weights: begun }, { weights: learnt }] = await Promise.all(
-      ['begun', 'learnt'].map((o) => loadModel(at(o))),
-    );
+    const [{ weights: begun }, { weights: learnt }] = await Promise.all([
+      loadModel(at('begun')),
+      loadModel(at('learnt')),
+    ]);
     for (const [kind, width, own] of [
       ['face', 43, 38],
       ['clip', 20, 8],
