@@ -35,7 +35,7 @@ const recipe: IdentityRecipe = {
     file: () => createRequire(import.meta.url).resolve('faceplugin-face-recognition-js/model/fr_feature.onnx'),
   },
   training: {
-    steps: 2000,
+    steps: 1200,
     batch: 64,
     learningRate: 2.5e-3,
     warmupSteps: 100,

@@ -83,7 +83,10 @@ async function trainAndScore(recipe: IdentityRecipe, run: PhotoRun): Promise<Ide
   });
   const [forStudent, forTeacher] = await loadFacesAtSizes(train, [loadedSize, teacherSize]);
   const faces: Faces = { size: loadedSize, data: forStudent! };
-  const targets = await embeddings(teacher, { size: teacherSize, data: forTeacher! }, train.length, run.signal);
+  const targets = await embeddings(teacher, { size: teacherSize, data: forTeacher! }, train.length, (done) => {
+    run.signal?.throwIfAborted();
+    if (done % 1000 === 0) onEvent({ kind: 'log', text: `${teacher.config.name}: ${done} of ${train.length} faces` });
+  });
 
   const root = new ParamScope();
   const { imageSize } = encoder;
@@ -153,13 +156,13 @@ async function embeddings(
   encoder: FrozenEncoder,
   { size, data }: Faces,
   count: number,
-  signal?: AbortSignal,
+  onFace: (done: number) => void = () => {},
 ): Promise<Float32Array> {
   const { width } = encoder.config.output;
   const result = new Float32Array(count * width);
   const bytes = 3 * size * size;
   for (let face = 0; face < count; face++) {
-    signal?.throwIfAborted();
+    onFace(face);
     const image: PixelImage = pixelImage(size, size, data.subarray(face * bytes, (face + 1) * bytes));
     result.set((await encoder.encode([image])).data as Float32Array, face * width);
   }
