@@ -2,7 +2,7 @@
  * nano: the model that ships. 64 pixels, 64 positions of two 9-bit codes, a backbone of about 9 M parameters.
  *
  * Paper: §1 (D3Diff, α = 0.01, cosine masks), §2 (experts of both kinds in both task groups), §4 (stages). In place of
- * AntelopeV2 and CLIP: the encoder of `weights/attributes` (recipe attributes).
+ * AntelopeV2 and CLIP: the encoders of `weights/attributes`, `weights/identity` and `weights/image-text` (recipes of these names).
  * Command: `unif2ace train nano --data CELEBA --out runs/nano`; a run of hours, stopped and gone on with by `--resume`.
  * Time and score: docs/lab.md.
  */
@@ -21,6 +21,8 @@ const tokenizer = MagvitConfig.parse({
   decorrelationWeight: 0.1,
 });
 const faceEncoder = { imageSize: 64, channels: [24, 48, 96], groups: 8, width: 38, patchPool: 2 };
+/** As recipes identity and image-text have them. */
+const smallEncoder = { imageSize: 64, channels: [32, 64, 128], groups: 8, width: 128, patchPool: 2 };
 
 /** What the stages of the backbone share. */
 const stage = {
@@ -97,6 +99,8 @@ const recipe: Recipe = {
       // more draws further from photos on the validation identities: docs/lab.md
       guidance: 1,
       faceEncoder,
+      identityEncoder: smallEncoder,
+      imageTextEncoder: smallEncoder,
       backbone: BackboneConfig.parse({
         phi: {
           vocabSize: layoutOf({ textVocabSize, tokenizer }).vocabSize,
@@ -120,10 +124,18 @@ const recipe: Recipe = {
           },
           shared: true,
         },
-        features: { face: { width: 38, tokens: 1 }, clip: { width: 96, tokens: 16 }, noise: { width: 96 } },
+        features: {
+          face: { width: 38 + 128, tokens: 1 },
+          clip: { width: 96 + 128, tokens: 16 },
+          noise: { width: 96 },
+        },
       }),
     }),
   faceEncoder: { classifier: new URL('../../weights/attributes/', import.meta.url).href },
+  encoders: {
+    identityEncoder: new URL('../../weights/identity/', import.meta.url).href,
+    imageTextEncoder: new URL('../../weights/image-text/', import.meta.url).href,
+  },
   tokenizer: {
     steps: 4500,
     batch: 16,
@@ -179,7 +191,7 @@ const recipe: Recipe = {
       promptEmphasis: { share: 0.4, attributes: promptsStillLeft },
       topicEmphasis: answersLeft,
     },
-    { ...replies, name: 'replies again', steps: 400, topicEmphasis: answersLeft },
+    { ...replies, name: 'replies again', steps: 500, topicEmphasis: answersLeft },
   ],
 };
 

@@ -36,7 +36,7 @@ export const ModelConfig = z
     guidance: z.number().min(0).max(100).default(3),
     /**
      * Share of the steps, from the first on, that guidance is used in. The first ones settle what the words are about; guided
-     * later ones mostly narrow the rest, and cost twice an unguided one.
+     * later ones mostly narrow the rest, and are two rows of the network instead of one.
      */
     guidedShare: z.number().min(0).max(1).default(1),
   })
