@@ -18,8 +18,7 @@ export function randomNano(): LoadedModel {
     (a, i) => `${a}${letters[(i * 7 + 3) % 26]} ${letters[(i * 5 + 1) % 26]}${a} face with hair`,
   );
   const { json, vocabSize } = trainBpe(texts, { vocabSize: nano.textVocabSize, minPairCount: 1 });
-  // guided in all steps, which is most work, and the same for what it is compared with
-  const config = { ...nano.model(vocabSize), guidedShare: 1 };
+  const config = nano.model(vocabSize);
   const weights = new Map(
     modelSpecs(config).map((spec) => {
       const data = new Float32Array(spec.shape.reduce((a, b) => a * b, 1));

@@ -11,12 +11,11 @@ import { saveTinyModel } from './test/tiny-model.ts';
 
 let home: string;
 let cwd: string;
-let controller: AbortController;
 /** PNG file of a face. */
 let face: Uint8Array;
 
 const unif2ace = (...args: string[]): Promise<Outcome> =>
-  outcomeOf({ cwd, root: home, signal: controller.signal }, (env) => run(args, env));
+  outcomeOf({ cwd, root: home, signal: new AbortController().signal }, (env) => run(args, env));
 const tiny = ['--model', 'tiny'];
 
 beforeAll(async () => {
@@ -28,7 +27,6 @@ beforeAll(async () => {
 afterAll(() => rm(home, { recursive: true, force: true }));
 beforeEach(async () => {
   cwd = await mkdtemp(join(home, 'work-'));
-  controller = new AbortController();
   await writeFile(join(cwd, 'photo.png'), face);
 });
 
