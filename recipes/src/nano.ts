@@ -145,19 +145,22 @@ const recipe: Recipe = {
     clipNorm: 1,
     emaDecay: 0.998,
   },
-  decoder: {
-    steps: 1000,
-    batch: 16,
-    learningRate: 6e-4,
-    warmupSteps: 50,
-    weightDecay: 0,
-    clipNorm: 1,
-    emaDecay: 0.995,
-    perceptualWeight: 0.03,
-    adversary: { weight: 0.003, fromStep: 100, channels: [32, 64, 96], learningRate: 5e-4 },
-    // all of it is sharper still, at 22.2 dB
-    blend: 0.5,
-  },
+  decoder: [
+    {
+      name: 'decoder',
+      steps: 1000,
+      batch: 16,
+      learningRate: 6e-4,
+      warmupSteps: 50,
+      weightDecay: 0,
+      clipNorm: 1,
+      emaDecay: 0.995,
+      perceptualWeight: 0.03,
+      adversary: { weight: 0.003, fromStep: 100, channels: [32, 64, 96], learningRate: 5e-4 },
+      // all of it is sharper still, at 22.2 dB
+      blend: 0.5,
+    },
+  ],
   backbone: [
     // answers nearly alone: beside many image tokens, reading the features is learnt slowly
     { ...stage, name: 'answers', steps: 300, t2iBatch: 2, mmuBatch: 16, mmuCoefficient: 200 },

@@ -40,13 +40,18 @@ export function tokenizeModel(config: ModelConfig, weights: Weights, batch: numb
   return model('tokenize', { codes: lookupFreeQuantize(z_BCHW, config.tokenizer.codeGroups).indices_BN }, weights);
 }
 
-/** codes int32 [B, N·G] → pixels [B, 3, S, S], not clamped. */
-export function detokenizeModel(config: ModelConfig, weights: Weights, batch: number): OnnxModel {
+/** codes int32 [B, N·G] → what the decoder reads, ±1 [B, C, h, w]. */
+export function codeEntries(config: ModelConfig, codes_BN: Tensor): Tensor {
   const grid = tokenGrid(config);
   const { codeBits, codeGroups } = config.tokenizer;
-  const codes = input('codes', [batch, imageCodes(config)], 'int32');
-  const entry = codebookEntry(codes, codeBits / codeGroups, [grid, grid]);
-  const { pixels_BCHW } = magvitDecoder(modelScopes(new ParamScope()).tokenizer.at('decoder'), config.tokenizer, entry);
+  return codebookEntry(codes_BN, codeBits / codeGroups, [grid, grid]);
+}
+
+/** codes int32 [B, N·G] → pixels [B, 3, S, S], not clamped. */
+export function detokenizeModel(config: ModelConfig, weights: Weights, batch: number): OnnxModel {
+  const entry_BCHW = codeEntries(config, input('codes', [batch, imageCodes(config)], 'int32'));
+  const scope = modelScopes(new ParamScope()).tokenizer.at('decoder');
+  const { pixels_BCHW } = magvitDecoder(scope, config.tokenizer, entry_BCHW);
   return model('detokenize', { pixels: pixels_BCHW }, weights);
 }
 

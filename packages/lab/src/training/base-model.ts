@@ -10,13 +10,15 @@ import {
   type TokenizerJson,
 } from '@unif2ace/core';
 import { loadModel } from '@unif2ace/core/node';
-import { sizeOf } from '@unif2ace/graph';
+import { FlatState, type ParameterSpec, sizeOf } from '@unif2ace/graph';
 import { TrainError } from './events.ts';
 import { firstDifference } from './first-difference.ts';
+import { namedParameters } from './stage.ts';
 
 /**
- * A trained model that a run goes on from: its backbone is trained further, all else is taken as it is. Of a recipe whose model reads
- * more encoders the backbone begins as if it did not: what reads them starts at zero.
+ * A trained model that a run goes on from: its backbone and its decoder are trained further, all else is taken as it is. A recipe's model
+ * may be larger in two ways and begins as if it were not. What reads encoders that the trained one has not starts at zero; further
+ * residual blocks of the decoder start as identities.
  */
 export interface BaseModel {
   tokenizerJson: TokenizerJson;
@@ -32,9 +34,12 @@ function whatParametersFit(config: ModelConfig) {
   return rest;
 }
 
-/** The trained model's configuration with the encoders that the recipe's adds to it. */
-function withMoreEncoders(config: ModelConfig, made: ModelConfig): ModelConfig {
-  const grown = { ...config };
+/** The trained model's configuration with the encoders and the blocks of the decoder that the recipe's adds to it. */
+function grownTo(config: ModelConfig, made: ModelConfig): ModelConfig {
+  const { decoder } = config.tokenizer;
+  const more = made.tokenizer.decoder.resBlocks;
+  const resBlocks = decoder.resBlocks.map((blocks, level) => Math.max(blocks, more[level] ?? 0));
+  const grown = { ...config, tokenizer: { ...config.tokenizer, decoder: { ...decoder, resBlocks } } };
   for (const part of moreEncoders) if (made[part]) grown[part] ??= made[part];
   const features = { ...config.backbone.features, ...featureSizes(grown) };
   return { ...grown, backbone: { ...config.backbone, features } };
@@ -48,6 +53,13 @@ function widened(data: Float32Array, rows: number, columns: number): Float32Arra
   return wide;
 }
 
+/** Parameters of blocks whose last convolution is zero, so that they add nothing. */
+function identityBlocks(specs: readonly ParameterSpec[]): Map<string, Float32Array> {
+  const blocks = namedParameters(new FlatState(specs).initialize(0));
+  for (const [name, values] of blocks) if (/[.]conv2[.](weight|bias)$/.test(name)) values.fill(0);
+  return blocks;
+}
+
 /** Opens the folder of a trained model. @throws ModelError, SafetensorsError */
 export async function openBaseModel(folder: string): Promise<BaseModel> {
   const { config, weights } = await loadModel(folder);
@@ -57,14 +69,17 @@ export async function openBaseModel(folder: string): Promise<BaseModel> {
     part: (name, made) => {
       const prefix = `${modelParts[name]}.`;
       const found = new Map([...weights].filter(([parameter]) => parameter.startsWith(prefix)));
-      for (const { name: parameter, shape } of modelSpecs(made)) {
+      if (found.size === 0) return undefined;
+      const specs = modelSpecs(made).filter((spec) => spec.name.startsWith(prefix));
+      for (const { name: parameter, shape } of specs) {
         const data = found.get(parameter);
         if (data && data.length < sizeOf(shape)) found.set(parameter, widened(data, shape[0]!, shape[1]!));
       }
-      return found.size > 0 ? found : undefined;
+      const missing = specs.filter((spec) => !found.has(spec.name));
+      return new Map([...found, ...identityBlocks(missing)]);
     },
     check: (made) => {
-      const difference = firstDifference(whatParametersFit(made), whatParametersFit(withMoreEncoders(config, made)));
+      const difference = firstDifference(whatParametersFit(made), whatParametersFit(grownTo(config, made)));
       if (difference)
         throw new TrainError(
           `train: --from ${folder}: ${difference.path}: expected ${difference.expected} as in the recipe, got ${difference.got}; try the recipe that the model was made with`,

@@ -62,17 +62,19 @@ const tokenizerRules = {
   adversary: z.strictObject(adversaryRules).optional(),
 } satisfies Rules<TokenizerStage>;
 
-const decoderRules = { ...tokenizerRules, blend: share.optional() } satisfies Rules<DecoderStage>;
-
 /** Stages that every run has; their results are files of these names. */
-const takenNames = ['text', 'face-encoder', 'identity-encoder', 'image-text-encoder', 'tokenizer', 'decoder'];
+const takenNames = ['text', 'face-encoder', 'identity-encoder', 'image-text-encoder', 'tokenizer'];
+
+const stageName = z
+  .string()
+  .regex(/^[\w][\w -]*$/, { error: 'expected letters, digits, spaces and hyphens' })
+  .refine((name) => !takenNames.includes(name), { error: `expected a name other than ${takenNames.join(', ')}` });
+
+const decoderRules = { ...tokenizerRules, name: stageName, blend: share.optional() } satisfies Rules<DecoderStage>;
 
 const modelStageRules = {
   ...loopRules,
-  name: z
-    .string()
-    .regex(/^[\w][\w -]*$/, { error: 'expected letters, digits, spaces and hyphens' })
-    .refine((name) => !takenNames.includes(name), { error: `expected a name other than ${takenNames.join(', ')}` }),
+  name: stageName,
   only: z.enum(['t2i', 'mmu']).optional(),
   t2iBatch: z.int().nonnegative(),
   mmuBatch: z.int().nonnegative(),
@@ -164,8 +166,8 @@ const modelRules = {
     } satisfies Rules<TrainedEncoders>)
     .optional(),
   tokenizer: z.strictObject(tokenizerRules),
-  decoder: z.strictObject(decoderRules).optional(),
-  backbone: z.array(ModelStageRule).min(1),
+  decoder: z.array(z.strictObject(decoderRules)).optional(),
+  backbone: z.array(ModelStageRule),
   monitor: z
     .strictObject({
       samples: z.union([z.literal(false), z.strictObject(sampleRules)]).optional(),
@@ -174,16 +176,18 @@ const modelRules = {
     .optional(),
 } satisfies Rules<Recipe>;
 
-const ModelRecipeRule = z.strictObject(modelRules).superRefine(({ backbone }, context) => {
-  const names = backbone.map(({ name }) => name);
-  names.forEach((name, i) => {
-    if (names.indexOf(name) < i)
-      context.addIssue({
-        code: 'custom',
-        path: ['backbone', i, 'name'],
-        message: `expected another name than ${name}, which an earlier stage has`,
-      });
-  });
+const ModelRecipeRule = z.strictObject(modelRules).superRefine(({ backbone, decoder = [] }, context) => {
+  const names = new Set<string>();
+  for (const [field, stages] of Object.entries({ backbone, decoder }))
+    stages.forEach(({ name }, i) => {
+      if (names.has(name))
+        context.addIssue({
+          code: 'custom',
+          path: [field, i, 'name'],
+          message: `expected another name than ${name}, which an earlier stage has`,
+        });
+      names.add(name);
+    });
 });
 
 const augmentation = z.strictObject({

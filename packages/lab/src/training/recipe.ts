@@ -21,9 +21,11 @@ export interface TokenizerStage extends ImageStage {
 }
 
 export interface DecoderStage extends TokenizerStage {
+  /** Name of its checkpoint and of its lines of progress; unlike those of the other stages. */
+  name: string;
   /**
-   * Share of the newly trained parameters, the rest is of those before: what is seen against what is measured, by one number
-   * (network interpolation, Wang et al. 2018). Default 1.
+   * Share of the newly trained parameters, the rest is of those before the stage: what is seen against what is measured, by one
+   * number (network interpolation, Wang et al. 2018). Default 1.
    */
   blend?: number;
 }
@@ -96,11 +98,14 @@ export interface Recipe {
   encoders?: TrainedEncoders;
   tokenizer: TokenizerStage;
   /**
-   * Afterwards the decoder alone, for the eye: every code stays as it is, and so does all that the backbone has learnt. It is
-   * the last stage. Default none.
+   * Afterwards the decoder alone, in order: every code stays as it is, and so does all that the backbone has learnt. These are the
+   * last stages. Default none.
    */
-  decoder?: DecoderStage;
-  /** In order, each going on from the parameters of the one before (paper §4: generation and captions, then questions). */
+  decoder?: readonly DecoderStage[];
+  /**
+   * In order, each going on from the parameters of the one before (paper §4: generation and captions, then questions). None where a
+   * trained model is given whose decoder alone is trained further.
+   */
   backbone: readonly ModelStage[];
   /** What is shown of the backbone while it is trained; it changes nothing of the result. */
   monitor?: {

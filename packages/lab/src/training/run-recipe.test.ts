@@ -9,6 +9,7 @@ import { directRuntime } from '@unif2ace/graph/node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { attributeNames } from '../data/grammar/attributes.ts';
 import type { TrainEvent } from './events.ts';
+import type { Recipe } from './recipe.ts';
 import { runRecipe } from './run-recipe.ts';
 import { tinyModelStage as modelStage, tinyStage as stage, tinyRecipe } from './test/tiny-recipe.ts';
 
@@ -41,7 +42,7 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 async function run(
   out: string,
   recipe = tinyRecipe(),
-  more: { resume?: boolean; signal?: AbortSignal; tensorboard?: boolean } = {},
+  more: { resume?: boolean; from?: string; signal?: AbortSignal; tensorboard?: boolean } = {},
 ) {
   const events: TrainEvent[] = [];
   await runRecipe(recipe, { out: join(root, out), dataFolder: data, onEvent: (event) => events.push(event), ...more });
@@ -250,8 +251,8 @@ describe('a whole training run on a small folder', () => {
   });
 
   test('the decoder alone: every code stays, pictures change', async () => {
-    const decoder = { ...stage, batch: 4, perceptualWeight: 0.5 };
-    await run('decoder', tinyRecipe({ decoder }));
+    const decoder = { ...stage, name: 'decoder', batch: 4, perceptualWeight: 0.5 };
+    await run('decoder', tinyRecipe({ decoder: [decoder] }));
     const [before, after] = await Promise.all(
       ['a', 'decoder'].map(async (out) => new UniF2ace(await loadModel(join(root, out)), directRuntime())),
     );
@@ -260,7 +261,7 @@ describe('a whole training run on a small folder', () => {
     expect(await after!.reconstruct(photo)).not.toEqual(await before!.reconstruct(photo));
     await Promise.all([before, after].map((model) => model!.close()));
 
-    await run('blended', tinyRecipe({ decoder: { ...decoder, blend: 0.25 } }));
+    await run('blended', tinyRecipe({ decoder: [{ ...decoder, blend: 0.25 }] }));
     const [old, trained, blended] = await Promise.all(
       ['a', 'decoder', 'blended'].map(async (out) => (await loadModel(join(root, out))).weights),
     );
@@ -271,6 +272,48 @@ describe('a whole training run on a small folder', () => {
       expect(Math.abs(value - (0.75 * from![i]! + 0.25 * to![i]!))).toBeLessThan(2e-3 * Math.max(1, Math.abs(value)));
     });
     expect(got).not.toEqual(from);
+  });
+
+  test('a decoder of more blocks goes on from a trained model as it was, then alone', async () => {
+    const larger = (decoder: Recipe['decoder']) => {
+      const recipe = tinyRecipe();
+      const model = (size: number) => {
+        const made = recipe.model(size);
+        return { ...made, tokenizer: { ...made.tokenizer, decoder: { ...made.tokenizer.decoder, resBlocks: [2, 3] } } };
+      };
+      return { ...recipe, backbone: [], model, ...(decoder && { decoder }) };
+    };
+    const from = { from: join(root, 'a') };
+    await run('grown', larger(undefined), from);
+    await run('grown-trained', larger([{ ...stage, name: 'larger', batch: 4 }]), from);
+    const models = await Promise.all(
+      ['a', 'grown', 'grown-trained'].map(
+        async (out) => new UniF2ace(await loadModel(join(root, out)), directRuntime()),
+      ),
+    );
+    const photo = pixelImage(
+      89,
+      109,
+      new Uint8Array(89 * 109 * 3).map((_, i) => i % 251),
+    );
+    const [before, grown, trained] = await Promise.all(models.map((model) => model.reconstruct(photo)));
+    expect(grown).toEqual(before);
+    expect(trained).not.toEqual(before);
+    const codes = await Promise.all(models.map((model) => model.encode([photo])));
+    expect(codes[2]).toEqual(codes[0]);
+    await Promise.all(models.map((model) => model.close()));
+    await expect(run('no-stage', { ...tinyRecipe(), backbone: [] })).rejects.toThrow(
+      'backbone: expected at least one stage, got none; try --from',
+    );
+    const { tokenizer } = larger(undefined).model(300);
+    const smaller = { ...tokenizer, decoder: { ...tokenizer.decoder, resBlocks: [1, 1] } };
+    await expect(
+      run(
+        'smaller',
+        { ...larger(undefined), model: (n) => ({ ...larger(undefined).model(n), tokenizer: smaller }) },
+        { from: join(root, 'grown') },
+      ),
+    ).rejects.toThrow(/tokenizer[.]decoder[.]resBlocks.*expected 1 as in the recipe, got 2/);
   });
 
   test('goes on from a trained model: what is not trained stays, a model of other sizes is refused by field', async () => {

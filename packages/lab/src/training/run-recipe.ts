@@ -90,6 +90,10 @@ async function runStages(recipe: Recipe, options: RunOptions): Promise<ModelConf
   const stages = new StageStore(join(out, 'stages'), options.resume ?? false, onEvent, collective);
 
   const base = options.from === undefined ? undefined : await openBaseModel(options.from);
+  if (!base && recipe.backbone.length === 0)
+    throw new TrainError(
+      `train: recipe ${recipe.name}: backbone: expected at least one stage, got none; try --from with a trained model, or name a stage`,
+    );
   const tokenizerJson = base?.tokenizerJson ?? (await stages.json('text', async () => textTokenizer(recipe, records)));
   const tokenizer = createTextTokenizer(tokenizerJson);
   const config = ModelConfig.parse(recipe.model(tokenizer.vocabSize));
@@ -115,10 +119,10 @@ async function runStages(recipe: Recipe, options: RunOptions): Promise<ModelConf
     collect(base?.part(part, config) ?? (await stages.weights(modelParts[part].replaceAll('_', '-'), take)));
   }
   const pictures = { faces: forTokenizer, count: records.length, encoder };
-  const trained =
+  let tokenizerWeights =
     base?.part('tokenizer', config) ??
     (await stages.weights('tokenizer', () => trainTokenizer(context, config, pictures, runtime)));
-  collect(trained);
+  collect(tokenizerWeights);
   onEvent({ kind: 'stage', name: 'encode', detail: 'codes and features of all faces and their mirror images' });
   const encoded = await encodeFaces(config, weights, { forTokenizer, forEncoder }, records.length, runtime, collective);
   let backbone = base?.part('backbone', config);
@@ -127,9 +131,11 @@ async function runStages(recipe: Recipe, options: RunOptions): Promise<ModelConf
       trainBackbone(context, stage, backbone, config, tokenizer, encoded, labels, runtime),
     );
   collect(backbone ?? new Map());
-  const { decoder } = recipe;
-  if (decoder)
-    collect(await stages.weights('decoder', () => trainDecoder(context, decoder, trained, config, pictures, runtime)));
+  for (const stage of recipe.decoder ?? [])
+    tokenizerWeights = await stages.weights(stage.name, () =>
+      trainDecoder(context, stage, tokenizerWeights, config, { ...pictures, codes: encoded.codes }, runtime),
+    );
+  collect(tokenizerWeights);
   if (isRoot) await saveModel(out, config, tokenizerJson, ({ name }) => weights.get(name) ?? missing(name));
   onEvent({ kind: 'stage', name: 'done', detail: out });
   return config;

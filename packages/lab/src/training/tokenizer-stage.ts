@@ -1,10 +1,13 @@
 import {
+  codeEntries,
   faceCnn,
+  imageCodes,
   lookupFreeQuantize,
   type ModelConfig,
   magvitDecoder,
   magvitEncoder,
   modelScopes,
+  type QuantizerLosses,
   quantizerLosses,
 } from '@unif2ace/core';
 import {
@@ -23,7 +26,9 @@ import {
   square,
   sub,
   type Tensor,
+  type TensorValue,
 } from '@unif2ace/graph';
+import type { EncodedFaces } from './encode-faces.ts';
 import { TrainError } from './events.ts';
 import { type Faces, facePixels } from './face-batches.ts';
 import { ImageOrder } from './face-order.ts';
@@ -54,16 +59,20 @@ export function trainTokenizer(
   return trainImages(context, { name: 'tokenizer', settings: context.recipe.tokenizer }, config, data, runtime);
 }
 
-/** Trains the decoder of a tokenizer further: no code changes. @returns all parameters of the tokenizer. */
+/**
+ * Trains the decoder of a tokenizer further: no code changes.
+ * @param data with the codes of every face and its mirror image, as `encodeFaces` has them.
+ * @returns all parameters of the tokenizer.
+ */
 export async function trainDecoder(
   context: StageContext,
-  { blend = 1, ...settings }: DecoderStage,
+  { blend = 1, name, ...settings }: DecoderStage,
   before: ReadonlyMap<string, Float32Array>,
   config: ModelConfig,
-  data: TokenizerData,
+  { codes, ...data }: TokenizerData & Pick<EncodedFaces, 'codes'>,
   runtime: Runtime,
 ): Promise<Map<string, Float32Array>> {
-  const trained = await trainImages(context, { name: 'decoder', settings, before }, config, data, runtime);
+  const trained = await trainImages(context, { name, settings, decoder: { before, codes } }, config, data, runtime);
   if (blend === 1) return trained;
   return new Map(
     [...trained].map(([name, values]) => [
@@ -74,17 +83,15 @@ export async function trainDecoder(
 }
 
 interface ImageRun {
-  name: 'tokenizer' | 'decoder';
+  name: string;
   settings: TokenizerStage;
-  /** Parameters to go on from, with the decoder alone. */
-  before?: ReadonlyMap<string, Float32Array>;
+  /** For the decoder alone: parameters to go on from, and what it reads. */
+  decoder?: { before: ReadonlyMap<string, Float32Array>; codes: readonly Int32Array[] };
 }
-
-const decoderOnly = /^tokenizer[.]decoder[.]/;
 
 async function trainImages(
   context: StageContext,
-  { name, settings, before }: ImageRun,
+  { name, settings, decoder }: ImageRun,
   config: ModelConfig,
   { faces, count, encoder }: TokenizerData,
   runtime: Runtime,
@@ -96,18 +103,17 @@ async function trainImages(
   const root = new ParamScope();
   const scopes = modelScopes(root);
   const pixels = input('pixels', shape);
-  const { z_BCHW } = magvitEncoder(scopes.tokenizer.at('encoder'), config.tokenizer, pixels);
-  const { codes_BCHW } = lookupFreeQuantize(z_BCHW);
+  const { codes_BCHW, quantizer } = decoder
+    ? { codes_BCHW: codeEntries(config, input('codes', [batch, imageCodes(config)], 'int32')), quantizer: {} }
+    : encoded(scopes.tokenizer.at('encoder'), config, pixels);
   const { pixels_BCHW } = magvitDecoder(scopes.tokenizer.at('decoder'), config.tokenizer, codes_BCHW);
   const mse = reduceMean(square(sub(pixels_BCHW, pixels)));
-  const { commitment, entropy, decorrelation } = quantizerLosses(config.tokenizer, z_BCHW, codes_BCHW);
-  const state = new FlatState(root.specs().filter((spec) => !before || decoderOnly.test(spec.name))).initialize(seed);
-  for (const spec of before ? state.specs : []) state.param(spec.name).set(before!.get(spec.name)!);
+  const state = new FlatState(root.specs()).initialize(seed);
+  for (const spec of decoder ? state.specs : []) state.param(spec.name).set(decoder!.before.get(spec.name)!);
 
-  const quantizer = before ? {} : { commitment, entropy, decorrelation };
   const terms: Tensor[] = [mse, ...Object.values(quantizer)];
   const metrics: Record<string, Tensor> = { mse, ...quantizer };
-  const frozen = new Map([...(before ?? [])].filter(([parameter]) => !decoderOnly.test(parameter)));
+  const frozen = new Map<string, Float32Array>();
   if (perceptualWeight > 0) {
     if (config.faceEncoder.imageSize !== config.imageSize)
       throw new TrainError(
@@ -128,10 +134,10 @@ async function trainImages(
     await adversary.compile(runtime);
   }
   const graph = await TrainGraph.compile(addN(terms), metrics, root, state, { runtime, frozen });
-  const order = new ImageOrder(count, seed, streams[name]);
+  const order = new ImageOrder(count, seed, decoder ? streams.decoder : streams.tokenizer);
   await trainLoop({
     ...loopContext(context, name, graph, settings),
-    tokensPerStep: settings.batch * (z_BCHW.dim(2) * z_BCHW.dim(3)),
+    tokensPerStep: settings.batch * (codes_BCHW.dim(2) * codes_BCHW.dim(3)),
     metrics: ({ mse: error, loss: _, reconstruction: __, ...rest }) => ({
       // pixels span 2, so the peak is 4 in mean squared error
       psnrDb: 10 * Math.log10(4 / error![0]!),
@@ -141,6 +147,7 @@ async function trainImages(
       const { faces: chosen, flipped } = order.batch(place, batch);
       return {
         pixels: facePixels(faces, chosen, flipped),
+        ...(decoder && { codes: codesOf(decoder.codes, chosen, flipped) }),
         ...(adversary && { adversaryWeight: float32(Float32Array.of(adversary.weightAt(place.step)), [1]) }),
       };
     },
@@ -151,7 +158,28 @@ async function trainImages(
   });
   await graph.release();
   await adversary?.release();
-  return new Map([...(before ?? []), ...namedParameters(state)]);
+  return new Map([...(decoder?.before ?? []), ...namedParameters(state)]);
+}
+
+/** What the encoder makes of pictures, with the quantiser's losses. */
+function encoded(
+  scope: ParamScope,
+  config: ModelConfig,
+  pixels: Tensor,
+): { codes_BCHW: Tensor; quantizer: QuantizerLosses } {
+  const { z_BCHW } = magvitEncoder(scope, config.tokenizer, pixels);
+  const { codes_BCHW } = lookupFreeQuantize(z_BCHW);
+  return { codes_BCHW, quantizer: quantizerLosses(config.tokenizer, z_BCHW, codes_BCHW) };
+}
+
+/** Codes [B, N] of faces or their mirror images, from a list with both for each face in turn. */
+function codesOf(codes: readonly Int32Array[], faces: readonly number[], flipped: readonly boolean[]): TensorValue {
+  const rows = faces.map((face, b) => codes[2 * face + Number(flipped[b])]!);
+  return {
+    dtype: 'int32',
+    shape: [rows.length, rows[0]!.length],
+    data: Int32Array.from(rows.flatMap((row) => [...row])),
+  };
 }
 
 /** Of the order of faces. */
