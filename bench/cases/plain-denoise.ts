@@ -19,7 +19,7 @@ import { buildModel, float32, input, int32, ParamScope, type Runtime, reshape, s
 
 /**
  * The denoising network without anything kept: prompt and image as one sequence at every step. What the kept prefix is
- * measured against and must agree with. Returns logits [images·N·G·V], conditional and, behind them, unconditional.
+ * measured against and must agree with. Returns logits [images·N·G·V] of both branches.
  */
 export async function plainDenoiser(loaded: LoadedModel, runtime: Runtime, prompt: string, images: number) {
   const { config, weights, tokenizer } = loaded;
@@ -50,7 +50,9 @@ export async function plainDenoiser(loaded: LoadedModel, runtime: Runtime, promp
     t2iPrefix(layout, tokenizer.encode(prompt), config.promptTokens, dropped),
   );
   return {
-    logits: async (state: readonly Int32Array[]): Promise<Float32Array> => {
+    logits: async (
+      state: readonly Int32Array[],
+    ): Promise<{ conditional: Float32Array; unconditional: Float32Array }> => {
       const row = Array.from({ length: rows }, (_, i) => imageIds(layout, state[i % images]!));
       const sequences = row.map(({ first }, i) => [
         ...prefixes[Math.floor(i / images)]!,
@@ -67,7 +69,8 @@ export async function plainDenoiser(loaded: LoadedModel, runtime: Runtime, promp
         mask: float32(Float32Array.from(mask), [rows, 1, length, length]),
         ratio: float32(Float32Array.from(ratios), [rows]),
       });
-      return result.logits!.data as Float32Array;
+      const data = result.logits!.data as Float32Array;
+      return { conditional: data.subarray(0, data.length / 2), unconditional: data.subarray(data.length / 2) };
     },
     close: () => session.release(),
   };

@@ -1,6 +1,7 @@
 import {
   BatchedEngine,
   collect,
+  guidedProbabilities,
   imageCodes,
   layoutOf,
   philoxDraws,
@@ -28,15 +29,9 @@ export async function denoise(way: 'kept' | 'plain'): Promise<BenchCase> {
   return {
     run: async () => {
       if (!plain) return sum((await collect(model.generate(prompt, { steps, seed: 1 })))[0]!.data);
-      const network = async (state: readonly Int32Array[]) => {
-        const logits = await plain.logits(state);
-        return {
-          conditional: logits.subarray(0, logits.length / 2),
-          unconditional: logits.subarray(logits.length / 2),
-        };
-      };
+      const network = async (state: readonly Int32Array[]) => guidedProbabilities(await plain.logits(state), codes, 3);
       const draws = philoxDraws([new Philox(1, 0)], start[0]!.length);
-      const options = { steps, guidance: 3, temperature: loaded.config.confidenceTemperature };
+      const options = { steps, temperature: loaded.config.confidenceTemperature };
       let last: Int32Array[] = start;
       for await (const step of sampleMaskgit(start, codes, network, draws, options)) last = step.sampled;
       return sum((await model.decode(last))[0]!.data);

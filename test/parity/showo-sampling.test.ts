@@ -3,6 +3,7 @@ import {
   chooseToken,
   confidence,
   drawCode,
+  guidedProbabilities,
   gumbelOf,
   lowestConfidence,
   type MaskgitStep,
@@ -141,16 +142,17 @@ describe('t2i_generate with the network', () => {
 
     const session = await networkOf(rows, length);
     let firstLogits: Float32Array | null = null;
+    const probabilities: Float64Array[] = [];
     const network = async (tokens: readonly Int32Array[]) => {
       const image = tokens.map((row) =>
         Array.from(row, (code) => (code === unknownToken ? layout.mask : code + layout.codeOffset)),
       );
       const ids = fullRows.map((row, r) => [...row.slice(0, first), ...image[r % batch]!, layout.eoi]);
-      const { logits } = await session.run({
+      const { logits: all } = await session.run({
         ids: int32(ids.flat(), [rows, length]),
         mask: float32(Float32Array.from(mask), [rows, 1, length, length]),
       });
-      const data = logits!.data as Float32Array;
+      const data = all!.data as Float32Array;
       firstLogits ??= data.slice();
       const codes = (from: number) => {
         const out = new Float32Array(batch * n * config.codebook_size);
@@ -161,7 +163,10 @@ describe('t2i_generate with the network', () => {
           }
         return out;
       };
-      return { conditional: codes(0), ...(guided && { unconditional: codes(batch) }) };
+      const logits = { conditional: codes(0), ...(guided && { unconditional: codes(batch) }) };
+      const found = guidedProbabilities(logits, config.codebook_size, run.guidance_scale);
+      probabilities.push(found);
+      return found;
     };
     const start = inputIds.map((row) =>
       Int32Array.from(row.slice(first, first + n), (id) =>
@@ -177,7 +182,6 @@ describe('t2i_generate with the network', () => {
     const steps: MaskgitStep[] = [];
     const sampler = sampleMaskgit(start, config.codebook_size, network, draws, {
       steps: run.timesteps,
-      guidance: run.guidance_scale,
       temperature: run.temperature,
       schedule: { method: run.noise_schedule } as MaskSchedule,
       mode: 'showo',
@@ -195,7 +199,7 @@ describe('t2i_generate with the network', () => {
       'logits_step0',
     );
     expectClose(
-      flat((s) => s.probabilities),
+      probabilities.flatMap((step) => [...step]),
       fixture.f32(`${out}.probs`),
       tolerance['outputs.run.*.probs']!,
       'probs',
@@ -226,11 +230,12 @@ describe('t2i_generate with the network', () => {
       ),
     ).toEqual(fixture.ints(`${out}.image_ids_after`));
     expect(steps.at(-1)!.sampled.flatMap((row) => [...row])).toEqual(fixture.ints(`${out}.final`));
-    const drawn = steps.flatMap((s) =>
-      s.probabilities.flatMap((p, image) =>
-        Array.from(draws(s.step, image).code, (u, i) =>
-          drawCode(p.subarray(i * config.codebook_size, (i + 1) * config.codebook_size), u),
-        ),
+    const drawn = probabilities.flatMap((p, step) =>
+      Array.from({ length: batch }, (_, image) => draws(step, image).code).flatMap((numbers, image) =>
+        Array.from(numbers, (u, i) => {
+          const at = (image * n + i) * config.codebook_size;
+          return drawCode(p.subarray(at, at + config.codebook_size), u);
+        }),
       ),
     );
     expect(drawn).toEqual(fixture.ints(`${out}.drawn_ids`));

@@ -1,9 +1,9 @@
 import {
   BatchedEngine,
   batchSize,
-  type CodeLogits,
   collect,
   generatedFaceRouting,
+  guidedProbabilities,
   imageCodes,
   layoutOf,
   type PixelImage,
@@ -11,6 +11,7 @@ import {
   pictureRouting,
   pixelImage,
   QueueFullError,
+  type StepProbabilities,
   sampleMaskgit,
   UniF2ace,
   unknownToken,
@@ -31,10 +32,15 @@ function photo(seed: number): PixelImage {
 }
 
 /** A runtime that notes the rows of every shared run. */
-function watched(runtime: Runtime): { runtime: Runtime; rows: number[]; states: LocalStates; logits: Float32Array[] } {
+function watched(runtime: Runtime): {
+  runtime: Runtime;
+  rows: number[];
+  states: LocalStates;
+  probabilities: Float32Array[];
+} {
   const states = new LocalStates();
   const rows: number[] = [];
-  const logits: Float32Array[] = [];
+  const probabilities: Float32Array[] = [];
   const watching: States = {
     create: (shapes) => states.create(shapes),
     clone: (state) => states.clone(state),
@@ -42,12 +48,11 @@ function watched(runtime: Runtime): { runtime: Runtime; rows: number[]; states: 
     run: async (session: Session, request) => {
       if (request.rows.length > 0) rows.push(request.rows.length);
       const result = await states.run(session, request);
-      if (result.logits && session.inputNames.includes('ratio'))
-        logits.push((result.logits!.data as Float32Array).slice());
+      if (result.probabilities) probabilities.push((result.probabilities.data as Float32Array).slice());
       return result;
     },
   };
-  return { runtime: { ...runtime, states: watching }, rows, states, logits };
+  return { runtime: { ...runtime, states: watching }, rows, states, probabilities };
 }
 
 describe.each([1, 2])('with %i codes a position', (codeGroups) => {
@@ -97,21 +102,23 @@ describe.each([1, 2])('with %i codes a position', (codeGroups) => {
     expect(watch.rows.every((rows) => [1, 2, 4, 6, 8].includes(rows))).toBe(true);
   });
 
-  test('the kept prompt gives the logits of the whole sequence', async () => {
+  test.each([0, 4])('the kept prompt gives what the whole sequence gives, guidance %d', async (guidance) => {
     const plain = await plainDenoiser(loaded, directRuntime(), 'a smiling woman', 1);
-    watch.logits.length = 0;
+    watch.probabilities.length = 0;
     const states: Int32Array[] = [new Int32Array(imageCodes(loaded.config)).fill(unknownToken)];
-    const run = model.generate('a smiling woman', { steps: 4, seed: 3 });
+    const run = model.generate('a smiling woman', { steps: 4, seed: 3, guidance });
     for (let next = await run.next(); !next.done; next = await run.next()) states.push(next.value.tokens[0]!);
-    const half = imageCodes(loaded.config) * layoutOf(loaded.config).codes;
-    for (const [step, kept] of watch.logits.entries()) {
-      const whole = await plain.logits([states[step]!]);
-      expect(whole.length).toBe(2 * half);
+    const { codes } = layoutOf(loaded.config);
+    for (const [step, kept] of watch.probabilities.entries()) {
+      const whole = guidedProbabilities(await plain.logits([states[step]!]), codes, guidance);
+      expect(kept.length).toBe(whole.length);
+      // of logarithms, so that improbable codes count as much; guided, each has five and four times an error of the logits
       let worst = 0;
-      for (let i = 0; i < whole.length; i++) worst = Math.max(worst, Math.abs(whole[i]! - kept[i]!));
+      for (let i = 0; i < whole.length; i++) worst = Math.max(worst, Math.abs(Math.log(whole[i]! / kept[i]!)));
       expect(worst).toBeLessThan(1e-4);
+      expect(new Set(whole).size).toBeGreaterThan(codes);
     }
-    expect(watch.logits).toHaveLength(4);
+    expect(watch.probabilities).toHaveLength(4);
     await plain.close();
   });
 
@@ -120,21 +127,18 @@ describe.each([1, 2])('with %i codes a position', (codeGroups) => {
     const part = new UniF2ace({ ...loaded, config: { ...loaded.config, guidedShare: 0.5 } }, seen.runtime);
     const plain = await plainDenoiser(loaded, directRuntime(), 'a smiling woman', 1);
     const start = [new Int32Array(imageCodes(loaded.config)).fill(unknownToken)];
-    const denoise: CodeLogits = async (state, step) => {
-      const logits = await plain.logits(state);
-      const half = logits.length / 2;
-      // 3 of 5: half, rounded up
-      return { conditional: logits.subarray(0, half), ...(step < 3 && { unconditional: logits.subarray(half) }) };
-    };
+    const { codes } = layoutOf(loaded.config);
+    // 3 of 5: half, rounded up
+    const denoise: StepProbabilities = async (state, step) =>
+      guidedProbabilities(await plain.logits(state), codes, step < 3 ? 4 : 0);
     const expected: string[] = [];
     const sampling = {
       steps: 5,
-      guidance: 4,
       temperature: loaded.config.confidenceTemperature,
       codeGroups,
     };
     const draws = philoxDraws([new Philox(3, 0)], start[0]!.length);
-    for await (const { tokens } of sampleMaskgit(start, layoutOf(loaded.config).codes, denoise, draws, sampling))
+    for await (const { tokens } of sampleMaskgit(start, codes, denoise, draws, sampling))
       expected.push(tokens[0]!.join());
     const tokensOf = async (drawer: UniF2ace, guidance: number) => {
       const tokens: string[] = [];

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 
 const pico = await loadModel(fileURLToPath(new URL('../../weights/pico', import.meta.url)));
 
-/** The bundled model at a precision, and the logits of its networks run by run. */
+/** The bundled model at a precision, and what its networks say run by run: logits of words, of codes the logarithms of probabilities. */
 function modelAt(precision: Precision) {
   const states = new LocalStates();
   const logits: Float32Array[] = [];
@@ -18,6 +18,7 @@ function modelAt(precision: Precision) {
     run: async (session: Session, request: StateRun) => {
       const result = await states.run(session, request);
       if (result.logits) logits.push((result.logits.data as Float32Array).slice());
+      if (result.probabilities) logits.push((result.probabilities.data as Float32Array).map(Math.log));
       return result;
     },
   };

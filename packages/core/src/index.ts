@@ -26,6 +26,7 @@ export * from './detection/yunet.ts';
 export * from './diffusion/d3diff.ts';
 export * from './diffusion/d3diff-graph.ts';
 export * from './diffusion/exact-likelihood.ts';
+export * from './diffusion/guidance.ts';
 export * from './diffusion/masking.ts';
 export * from './diffusion/sampler-maskgit.ts';
 export * from './diffusion/sampler-reverse.ts';

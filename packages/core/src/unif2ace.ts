@@ -265,16 +265,17 @@ export class UniF2ace {
     prompts: readonly string[],
     from: Int32Array,
     randoms: Philox[],
-    options: MaskgitOptions,
+    { guidance, ...options }: MaskgitOptions & { guidance: number },
     signal: AbortSignal | undefined,
   ): AsyncGenerator<GenerateStep, Int32Array[]> {
     const start = randoms.map(() => from.slice());
     const draws = philoxDraws(randoms, imageCodes(this.config));
-    const guidedSteps = options.guidance > 0 ? Math.ceil(options.steps * this.config.guidedShare) : 0;
-    const { logits, release } = await this.#denoising.open(prompts, guidedSteps, signal);
+    const guidedSteps = guidance > 0 ? Math.ceil(options.steps * this.config.guidedShare) : 0;
+    const guided = { steps: guidedSteps, scale: guidance };
+    const { network, release } = await this.#denoising.open(prompts, guided, signal);
     try {
       let last: Int32Array[] = start;
-      for await (const step of sampleMaskgit(start, this.#layout.codes, logits, draws, options)) {
+      for await (const step of sampleMaskgit(start, this.#layout.codes, network, draws, options)) {
         signal?.throwIfAborted();
         last = step.sampled;
         yield { step: step.step + 1, steps: options.steps, images, tokens: step.tokens, guesses: step.sampled };

@@ -1,10 +1,11 @@
 import { Philox } from '@unif2ace/graph';
 import { describe, expect, test } from 'vitest';
+import { guidedProbabilities } from './guidance.ts';
 import {
-  type CodeLogits,
   type MaskgitOptions,
   type MaskgitStep,
   philoxDraws,
+  type StepProbabilities,
   sampleMaskgit,
   stayMasked,
   unknownToken,
@@ -13,8 +14,8 @@ import {
 const [tokens, codes] = [16, 5];
 const blank = () => new Int32Array(tokens).fill(unknownToken);
 
-/** Logits that depend on position, code and on what is visible. */
-const network: CodeLogits = async (images) => {
+/** Probabilities that depend on position, code and on what is visible. */
+const network: StepProbabilities = async (images) => {
   const conditional = new Float32Array(images.length * tokens * codes);
   images.forEach((row, image) => {
     const visible = row.reduce((sum, token, i) => sum + (token + 1) * (i + 1), 0);
@@ -22,22 +23,22 @@ const network: CodeLogits = async (images) => {
       for (let v = 0; v < codes; v++)
         conditional[(image * tokens + i) * codes + v] = 2 * Math.sin(1.7 * i + 2.3 * v + 0.1 * visible);
   });
-  return { conditional };
+  return guidedProbabilities({ conditional }, codes, 0);
 };
 
 async function run(
   start: Int32Array[],
   seeds: number[],
   options: Partial<MaskgitOptions> = {},
-  logits = network,
+  own = network,
 ): Promise<MaskgitStep[]> {
   const draws = philoxDraws(
     seeds.map((image) => new Philox(3, image)),
     tokens,
   );
   const steps: MaskgitStep[] = [];
-  const settings = { steps: 6, guidance: 0, temperature: 1, ...options };
-  for await (const step of sampleMaskgit(start, codes, logits, draws, settings)) steps.push(step);
+  const settings = { steps: 6, temperature: 1, ...options };
+  for await (const step of sampleMaskgit(start, codes, own, draws, settings)) steps.push(step);
   return steps;
 }
 
@@ -114,14 +115,14 @@ describe('maskgit mode', () => {
     const total = guided.reduce((a, b) => a + b, 0);
     const repeat = (row: number[], images: number) =>
       Float32Array.from({ length: images * tokens * codes }, (_, n) => row[n % codes]!);
-    const constant: CodeLogits = async (images) => ({
-      conditional: repeat(cond, images.length),
-      unconditional: repeat(uncond, images.length),
-    });
+    const constant: StepProbabilities = async (images) =>
+      guidedProbabilities(
+        { conditional: repeat(cond, images.length), unconditional: repeat(uncond, images.length) },
+        codes,
+        scale,
+      );
     const images = Array.from({ length: 1000 }, (_, i) => i);
-    const [{ sampled }] = (await run(images.map(blank), images, { steps: 1, guidance: scale }, constant)) as [
-      MaskgitStep,
-    ];
+    const [{ sampled }] = (await run(images.map(blank), images, { steps: 1 }, constant)) as [MaskgitStep];
     const counts = new Float64Array(codes);
     for (const row of sampled) for (const v of row) counts[v]!++;
     const draws = images.length * tokens;
@@ -132,6 +133,11 @@ describe('maskgit mode', () => {
     // 0.1 % point of chi-square with 4 degrees of freedom
     expect(statistic).toBeLessThan(18.47);
   });
+});
+
+test('probabilities that are no numbers are refused', async () => {
+  const broken: StepProbabilities = async (images) => new Float32Array(images.length * tokens * codes).fill(Number.NaN);
+  await expect(run([blank()], [0], {}, broken)).rejects.toThrow(/expected finite logits, got a probability of NaN/);
 });
 
 describe('showo mode keeps the quirks of the original', () => {

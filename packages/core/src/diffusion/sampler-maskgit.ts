@@ -16,8 +16,6 @@ const knownProbability = 3.4028234663852886e38;
 export interface MaskgitOptions {
   /** Denoising steps. */
   steps: number;
-  /** Scale w of (1+w)·cond − w·uncond. 0 needs no unconditional branch. */
-  guidance: number;
   /** Randomness of the choice which tokens to keep. */
   temperature: number;
   schedule?: MaskSchedule;
@@ -33,11 +31,11 @@ export interface MaskgitOptions {
   mode?: 'maskgit' | 'showo';
 }
 
-/** Logits [B·N·V] of one step; without `unconditional` the step is not guided. */
-export type CodeLogits = (
+/** Probabilities [B·N·V] of the codes in one step, after guidance. Read before the next step is asked for. */
+export type StepProbabilities = (
   tokens_BN: readonly Int32Array[],
   step: number,
-) => Promise<{ conditional: Float32Array; unconditional?: Float32Array }>;
+) => Promise<Float32Array | Float64Array>;
 
 /** Random numbers of step s for image b: N for the draw of codes, then N for the confidences. */
 export type MaskgitDraws = (step: number, image: number) => { code: ArrayLike<number>; confidence: ArrayLike<number> };
@@ -57,36 +55,16 @@ export interface MaskgitStep {
   sampled: Int32Array[];
   /** State handed to the next step: unknownToken where masked again. */
   tokens: Int32Array[];
-  /** Softmax after guidance [B·N·V]; only in `showo` mode, where it is compared with recordings. */
-  probabilities: Float64Array[];
   selected: Float64Array[];
   maskCounts: number[];
   temperature: number;
 }
 
-/** Softmax of guided logits of one token, Float64. */
-function guidedSoftmax(
-  out: Float64Array,
-  cond: Float32Array,
-  uncond: Float32Array | undefined,
-  at: number,
-  codes: number,
-  guidance: number,
-): void {
-  let max = Number.NEGATIVE_INFINITY;
-  for (let v = 0; v < codes; v++) {
-    const logit = uncond ? (1 + guidance) * cond[at + v]! - guidance * uncond[at + v]! : cond[at + v]!;
-    out[v] = logit;
-    if (logit > max) max = logit;
-  }
-  let sum = 0;
-  for (let v = 0; v < codes; v++) {
-    out[v] = Math.exp(out[v]! - max);
-    sum += out[v]!;
-  }
-  if (!Number.isFinite(sum))
-    throw new RangeError(`sampleMaskgit: expected finite logits, got a softmax sum of ${sum}; try the weights again`);
-  for (let v = 0; v < codes; v++) out[v] = out[v]! / sum;
+/** Probability of a drawn code. @throws RangeError for one that is no number, as logits beyond all bounds give it. */
+function finite(probability: number): number {
+  if (Number.isNaN(probability))
+    throw new RangeError('sampleMaskgit: expected finite logits, got a probability of NaN; try the weights again');
+  return probability;
 }
 
 /** Smallest v whose cumulative probability exceeds u. */
@@ -152,11 +130,11 @@ export function stayMasked(confidences: Float64Array, count: number, codeGroups:
 export async function* sampleMaskgit(
   start: readonly Int32Array[],
   codes: number,
-  logits: CodeLogits,
+  network: StepProbabilities,
   draws: MaskgitDraws,
   options: MaskgitOptions,
 ): AsyncGenerator<MaskgitStep> {
-  const { steps, guidance, mode = 'maskgit', schedule = { method: 'cosine' }, codeGroups = 1 } = options;
+  const { steps, mode = 'maskgit', schedule = { method: 'cosine' }, codeGroups = 1 } = options;
   if (!Number.isInteger(steps) || steps < 1)
     throw new RangeError(`sampleMaskgit: steps: expected a whole number from 1 on, got ${steps}`);
   const showo = mode === 'showo';
@@ -170,13 +148,12 @@ export async function* sampleMaskgit(
     const ratio = showo ? maskRatioFloat32(schedule, progress) : maskRatio(schedule, progress);
     compounded *= 1 - progress;
     const temperature = showo ? compounded : options.temperature * (1 - progress);
-    const network = await logits(tokens, step);
+    const probabilities = await network(tokens, step);
     let sinceMs = performance.now();
     const result: MaskgitStep = {
       step,
       sampled: [],
       tokens: [],
-      probabilities: [],
       selected: [],
       maskCounts: [],
       temperature,
@@ -188,24 +165,14 @@ export async function* sampleMaskgit(
       }
       const length = row.length;
       const { code: codeDraws, confidence: confidenceDraws } = draws(step, image);
-      // kept for a comparison, or one token's after the other in the cache
-      const probabilities = new Float64Array(showo ? length * codes : codes);
       const sampled = row.slice();
       const selected = new Float64Array(length).fill(knownProbability);
       for (let i = 0; i < length; i++) {
-        if (row[i] !== unknownToken && !showo) continue;
-        const p = showo ? probabilities.subarray(i * codes, (i + 1) * codes) : probabilities;
-        guidedSoftmax(
-          p,
-          network.conditional,
-          guidance > 0 ? network.unconditional : undefined,
-          (image * length + i) * codes,
-          codes,
-          guidance,
-        );
         if (row[i] !== unknownToken) continue;
+        const at = (image * length + i) * codes;
+        const p = probabilities.subarray(at, at + codes);
         sampled[i] = drawCode(p, codeDraws[i]!);
-        selected[i] = p[sampled[i]!]!;
+        selected[i] = finite(p[sampled[i]!]!);
       }
       const unknown = countUnknown(row);
       // of an image with given tokens, the schedule counts those that were unknown at the start
@@ -217,7 +184,6 @@ export async function* sampleMaskgit(
       const masked = showo ? lowestConfidence(confidences, count) : stayMasked(confidences, count, codeGroups);
       result.sampled.push(sampled);
       result.tokens.push(sampled.map((token, i) => (masked[i] ? unknownToken : token)));
-      if (showo) result.probabilities.push(probabilities);
       result.selected.push(selected);
       result.maskCounts.push(count);
     }

@@ -1,5 +1,5 @@
 import { float32, int32, type States, type TensorValues } from '@unif2ace/graph';
-import { type CodeLogits, unknownToken } from '../diffusion/sampler-maskgit.ts';
+import { type StepProbabilities, unknownToken } from '../diffusion/sampler-maskgit.ts';
 import { imageCodes, imageTokens, layoutOf } from '../model/config.ts';
 import type { LoadedModel } from '../model/source.ts';
 import { t2iPrefix } from '../prompt/sequences.ts';
@@ -21,7 +21,10 @@ interface DenoiseRow {
 }
 
 interface DenoiseItem extends BatchItem {
-  row: readonly DenoiseRow[];
+  kind: 'denoise' | 'guided';
+  images: readonly DenoiseRow[];
+  /** Unconditional rows, one for each image, and the scale; none of an item that is not guided. */
+  guide?: { rows: readonly DenoiseRow[]; scale: number };
 }
 
 /** What the router of a layer did for one image. */
@@ -52,32 +55,38 @@ export class Denoising {
   }
 
   /**
-   * The network behind the prompt of each image, with the unconditional branch in the first `guidedSteps` steps; `release` gives
-   * the prompts back.
+   * The network behind the prompt of each image, guided by the unconditional branch in the first `guided.steps` steps; `release`
+   * gives the prompts back.
    */
   async open(
     prompts: readonly string[],
-    guidedSteps: number,
+    guided: { steps: number; scale: number },
     signal?: AbortSignal,
-  ): Promise<{ logits: CodeLogits; release: () => void }> {
+  ): Promise<{ network: StepProbabilities; release: () => void }> {
     const { config, tokenizer } = this.#model;
     const layout = layoutOf(config);
     const texts = new Map(prompts.map((prompt) => [prompt, tokenizer.encode(prompt)]));
-    const prefixes = (guidedSteps > 0 ? [false, true] : [false]).flatMap((dropped) =>
+    const prefixes = (guided.steps > 0 ? [false, true] : [false]).flatMap((dropped) =>
       prompts.map((prompt) => t2iPrefix(layout, texts.get(prompt)!, config.promptTokens, dropped)),
     );
     // conditional rows, then unconditional ones
     const branches = await this.#all(prefixes);
-    const logits: CodeLogits = async (state, step) => {
-      const guided = step < guidedSteps;
-      const rows = guided ? branches : branches.slice(0, state.length);
-      const row = rows.map(({ prompt }, i) => rowOf(layout, state[i % state.length]!, prompt));
-      const data = await this.#batcher.submit({ rows: row.length, kind: 'denoise', row }, signal);
-      const half = (data.length / row.length) * state.length;
-      return { conditional: data.subarray(0, half), ...(guided && { unconditional: data.subarray(half) }) };
+    const network: StepProbabilities = (state, step) => {
+      const rows = branches.map(({ prompt }, i) => rowOf(layout, state[i % state.length]!, prompt));
+      const images = rows.slice(0, state.length);
+      const item: DenoiseItem =
+        step < guided.steps
+          ? {
+              kind: 'guided',
+              rows: rows.length,
+              images,
+              guide: { rows: rows.slice(state.length), scale: guided.scale },
+            }
+          : { kind: 'denoise', rows: images.length, images };
+      return this.#batcher.submit(item, signal);
     };
     return {
-      logits,
+      network,
       release: () => {
         for (const { release } of branches) release();
       },
@@ -92,21 +101,38 @@ export class Denoising {
     throw failed.reason;
   }
 
-  /** Logits [rows·N·G·V] of each item. */
+  /** Probabilities [images·N·G·V] of each item; all are of one kind. */
   async #run(items: readonly DenoiseItem[]): Promise<Float32Array[]> {
     const { config } = this.#model;
-    const rows = padded(items.flatMap(({ row }) => row));
-    const { logits } = await this.#states.run(await this.#graphs.get('denoise', rows.length), {
-      feeds: this.#feeds(rows),
+    const { kind } = items[0]!;
+    const branches = kind === 'guided' ? 2 : 1;
+    const images = padded(
+      items.flatMap(({ images }) => images),
+      branches,
+    );
+    const unconditional = padded(
+      items.flatMap(({ guide }) => guide?.rows ?? []),
+      branches,
+    );
+    const scales = padded(
+      items.flatMap(({ images, guide }) => (guide ? images.map(() => guide.scale) : [])),
+      branches,
+    );
+    const rows = [...images, ...unconditional];
+    const { probabilities } = await this.#states.run(await this.#graphs.get(kind, images.length), {
+      feeds: {
+        ...this.#feeds(rows),
+        ...(kind === 'guided' && { guidance: float32(Float32Array.from(scales), [scales.length]) }),
+      },
       rows: rows.map(({ prompt }) => prompt.state.id),
       writes: [],
-      fetches: ['logits'],
+      fetches: ['probabilities'],
     });
     const size = imageCodes(config) * layoutOf(config).codes;
     let at = 0;
-    return items.map(({ row }) => {
-      const part = (logits!.data as Float32Array).subarray(at * size, (at + row.length) * size);
-      at += row.length;
+    return items.map(({ images }) => {
+      const part = (probabilities!.data as Float32Array).subarray(at * size, (at + images.length) * size);
+      at += images.length;
       return part;
     });
   }

@@ -1,4 +1,5 @@
 import {
+  add,
   buildModel,
   concat,
   gatesByExpert,
@@ -8,6 +9,8 @@ import {
   ParamScope,
   reshape,
   slice,
+  softmax,
+  sub,
   type Tensor,
   transpose,
 } from '@unif2ace/graph';
@@ -140,23 +143,35 @@ function denoised(config: ModelConfig, batch: number, mode: RoutingMode = 'spars
 }
 
 /**
- * One denoising step on kept text: ids [B, N + 2] (soi, codes or masks, eoi), others [B, N·(G−1)], positions [N + 2], mask
- * [B, 1, 1, P + N + 2] (all image rows see the same), ratio [B] → logits [B, N·G, V] over image codes.
+ * One denoising step of I images on kept text: ids [B, N + 2] (soi, codes or masks, eoi), others [B, N·(G−1)], positions [N + 2],
+ * mask [B, 1, 1, P + N + 2] (all image rows see the same), ratio [B] → probabilities [I, N·G, V] over image codes.
+ * Guided, B is 2·I, the conditional rows first, and guidance [I] the scale w of (1 + w)·cond − w·uncond; else B is I.
  */
 export function denoiseModel(
   config: ModelConfig,
   weights: Weights,
-  batch: number,
-  mode: RoutingMode = 'sparse',
+  images: number,
+  { guided = false, mode = 'sparse' }: { guided?: boolean; mode?: RoutingMode } = {},
 ): OnnxModel {
+  const batch = guided ? 2 * images : images;
   const { scope, tokens, hidden_BLD } = denoised(config, batch, mode);
   const layout = layoutOf(config);
   const { weight_VD: weight_AD, bias_V: bias_A } = phiHead(scope, config.backbone.phi);
   const rows = reshape(slice(hidden_BLD, 1, 1, tokens + 1), [batch * tokens, config.backbone.phi.hiddenSize]);
   // the groups' rows of the head lie one after the other
   const codes = layout.codeGroups * layout.codes;
-  const logits = codeLogits(rows, { weight_AD, bias_A, codeOffset: layout.codeOffset, codes });
-  return model('denoise', { logits: reshape(logits, [batch, imageCodes(config), layout.codes]) }, weights);
+  const head = codeLogits(rows, { weight_AD, bias_A, codeOffset: layout.codeOffset, codes });
+  const logits_BNV = reshape(head, [batch, imageCodes(config), layout.codes]);
+  const logits_INV = guided ? guidedLogits(logits_BNV, input('guidance', [images])) : logits_BNV;
+  return model('denoise', { probabilities: softmax(logits_INV) }, weights);
+}
+
+/** cond + w·(cond − uncond) of logits whose first half is conditional. */
+function guidedLogits(logits_BNV: Tensor, guidance_I: Tensor): Tensor {
+  const images = guidance_I.dim(0);
+  const conditional = slice(logits_BNV, 0, 0, images);
+  const difference = sub(conditional, slice(logits_BNV, 0, images, 2 * images));
+  return add(conditional, mul(reshape(guidance_I, [images, 1, 1]), difference));
 }
 
 /**
