@@ -18,13 +18,13 @@ interface DenoiseRow {
   image: ImageIds;
   /** Share of masked codes. */
   ratio: number;
+  /** The unconditional branch and the scale; all rows of a run have one, or none has. */
+  guide?: { prompt: ReadPrompt; scale: number };
 }
 
 interface DenoiseItem extends BatchItem {
   kind: 'denoise' | 'guided';
   images: readonly DenoiseRow[];
-  /** Unconditional rows, one for each image, and the scale; none of an item that is not guided. */
-  guide?: { rows: readonly DenoiseRow[]; scale: number };
 }
 
 /** What the router of a layer did for one image. */
@@ -72,18 +72,13 @@ export class Denoising {
     // conditional rows, then unconditional ones
     const branches = await this.#all(prefixes);
     const network: StepProbabilities = (state, step) => {
-      const rows = branches.map(({ prompt }, i) => rowOf(layout, state[i % state.length]!, prompt));
-      const images = rows.slice(0, state.length);
-      const item: DenoiseItem =
-        step < guided.steps
-          ? {
-              kind: 'guided',
-              rows: rows.length,
-              images,
-              guide: { rows: rows.slice(state.length), scale: guided.scale },
-            }
-          : { kind: 'denoise', rows: images.length, images };
-      return this.#batcher.submit(item, signal);
+      const guide = step < guided.steps;
+      const images = state.map((codes, i): DenoiseRow => {
+        const row = rowOf(layout, codes, branches[i]!.prompt);
+        return guide ? { ...row, guide: { prompt: branches[state.length + i]!.prompt, scale: guided.scale } } : row;
+      });
+      const rows = guide ? 2 * images.length : images.length;
+      return this.#batcher.submit({ kind: guide ? 'guided' : 'denoise', rows, images }, signal);
     };
     return {
       network,
@@ -105,25 +100,15 @@ export class Denoising {
   async #run(items: readonly DenoiseItem[]): Promise<Float32Array[]> {
     const { config } = this.#model;
     const { kind } = items[0]!;
-    const branches = kind === 'guided' ? 2 : 1;
     const images = padded(
-      items.flatMap(({ images }) => images),
-      branches,
+      items.flatMap((item) => item.images),
+      kind === 'guided' ? 2 : 1,
     );
-    const unconditional = padded(
-      items.flatMap(({ guide }) => guide?.rows ?? []),
-      branches,
-    );
-    const scales = padded(
-      items.flatMap(({ images, guide }) => (guide ? images.map(() => guide.scale) : [])),
-      branches,
-    );
+    const unconditional = images.flatMap(({ guide, ...row }) => (guide ? [{ ...row, ...guide }] : []));
     const rows = [...images, ...unconditional];
+    const scales = Float32Array.from(unconditional, ({ scale }) => scale);
     const { probabilities } = await this.#states.run(await this.#graphs.get(kind, images.length), {
-      feeds: {
-        ...this.#feeds(rows),
-        ...(kind === 'guided' && { guidance: float32(Float32Array.from(scales), [scales.length]) }),
-      },
+      feeds: { ...this.#feeds(rows), ...(scales.length > 0 && { guidance: float32(scales, [scales.length]) }) },
       rows: rows.map(({ prompt }) => prompt.state.id),
       writes: [],
       fetches: ['probabilities'],

@@ -105,7 +105,6 @@ export function batchSize(rows: number): number {
 
 /** Items up to the batch size: the first one again where there are too few. @param rowsOfItem of which the batch size is. */
 export function padded<T>(items: readonly T[], rowsOfItem = 1): T[] {
-  if (items.length === 0) return [];
   const length = batchSize(items.length * rowsOfItem) / rowsOfItem;
   return Array.from({ length }, (_, i) => items[i] ?? items[0]!);
 }

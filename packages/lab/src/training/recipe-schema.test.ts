@@ -28,6 +28,7 @@ describe('a wrong recipe is refused by its field', () => {
     ],
     ['no steps', { ...tiny, tokenizer: { ...tiny.tokenizer, steps: 0 } }, 'tokenizer.steps: expected number to be >0'],
     ['a text', { ...tiny, seed: 'one' }, 'seed: expected number, received string'],
+    ['no stage', { ...tiny, backbone: [] }, 'backbone: expected array to have >=1 items'],
     [
       'two stages of a name',
       { ...tiny, backbone: [first, { ...second, name: first.name }] },

@@ -177,6 +177,8 @@ const modelRules = {
 } satisfies Rules<Recipe>;
 
 const ModelRecipeRule = z.strictObject(modelRules).superRefine(({ backbone, decoder = [] }, context) => {
+  if (backbone.length + decoder.length === 0)
+    context.addIssue({ code: 'custom', path: ['backbone'], message: 'expected array to have >=1 items' });
   const names = new Set<string>();
   for (const [field, stages] of Object.entries({ backbone, decoder }))
     stages.forEach(({ name }, i) => {

@@ -275,17 +275,18 @@ describe('a whole training run on a small folder', () => {
   });
 
   test('a decoder of more blocks goes on from a trained model as it was, then alone', async () => {
-    const larger = (decoder: Recipe['decoder']) => {
+    const larger = (blend: number): Recipe => {
       const recipe = tinyRecipe();
       const model = (size: number) => {
         const made = recipe.model(size);
         return { ...made, tokenizer: { ...made.tokenizer, decoder: { ...made.tokenizer.decoder, resBlocks: [2, 3] } } };
       };
-      return { ...recipe, backbone: [], model, ...(decoder && { decoder }) };
+      return { ...recipe, backbone: [], model, decoder: [{ ...stage, name: 'larger', batch: 4, blend }] };
     };
     const from = { from: join(root, 'a') };
-    await run('grown', larger(undefined), from);
-    await run('grown-trained', larger([{ ...stage, name: 'larger', batch: 4 }]), from);
+    // of what is trained nothing is taken
+    await run('grown', larger(0), from);
+    await run('grown-trained', larger(1), from);
     const models = await Promise.all(
       ['a', 'grown', 'grown-trained'].map(
         async (out) => new UniF2ace(await loadModel(join(root, out)), directRuntime()),
@@ -302,15 +303,16 @@ describe('a whole training run on a small folder', () => {
     const codes = await Promise.all(models.map((model) => model.encode([photo])));
     expect(codes[2]).toEqual(codes[0]);
     await Promise.all(models.map((model) => model.close()));
-    await expect(run('no-stage', { ...tinyRecipe(), backbone: [] })).rejects.toThrow(
+    await expect(run('no-stage', larger(1))).rejects.toThrow(
       'backbone: expected at least one stage, got none; try --from',
     );
-    const { tokenizer } = larger(undefined).model(300);
+    expect(existsSync(join(root, 'no-stage'))).toBe(false);
+    const { tokenizer } = larger(1).model(300);
     const smaller = { ...tokenizer, decoder: { ...tokenizer.decoder, resBlocks: [1, 1] } };
     await expect(
       run(
         'smaller',
-        { ...larger(undefined), model: (n) => ({ ...larger(undefined).model(n), tokenizer: smaller }) },
+        { ...larger(1), model: (size) => ({ ...larger(1).model(size), tokenizer: smaller }) },
         { from: join(root, 'grown') },
       ),
     ).rejects.toThrow(/tokenizer[.]decoder[.]resBlocks.*expected 1 as in the recipe, got 2/);

@@ -58,6 +58,10 @@ export interface RunOptions {
 /** Runs a recipe from photos to a model folder. @throws DataError, ImageError, TrainError */
 export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<ModelConfig> {
   checkRecipe(recipe, `recipe ${recipe.name}`);
+  if (options.from === undefined && recipe.backbone.length === 0)
+    throw new TrainError(
+      `train: recipe ${recipe.name}: backbone: expected at least one stage, got none; try --from with a trained model, or name a stage`,
+    );
   return monitored({ ...options, folder: options.out }, (onEvent) => runStages(recipe, { ...options, onEvent }));
 }
 
@@ -90,10 +94,6 @@ async function runStages(recipe: Recipe, options: RunOptions): Promise<ModelConf
   const stages = new StageStore(join(out, 'stages'), options.resume ?? false, onEvent, collective);
 
   const base = options.from === undefined ? undefined : await openBaseModel(options.from);
-  if (!base && recipe.backbone.length === 0)
-    throw new TrainError(
-      `train: recipe ${recipe.name}: backbone: expected at least one stage, got none; try --from with a trained model, or name a stage`,
-    );
   const tokenizerJson = base?.tokenizerJson ?? (await stages.json('text', async () => textTokenizer(recipe, records)));
   const tokenizer = createTextTokenizer(tokenizerJson);
   const config = ModelConfig.parse(recipe.model(tokenizer.vocabSize));

@@ -109,7 +109,7 @@ async function trainImages(
   const { pixels_BCHW } = magvitDecoder(scopes.tokenizer.at('decoder'), config.tokenizer, codes_BCHW);
   const mse = reduceMean(square(sub(pixels_BCHW, pixels)));
   const state = new FlatState(root.specs()).initialize(seed);
-  for (const spec of decoder ? state.specs : []) state.param(spec.name).set(decoder!.before.get(spec.name)!);
+  if (decoder) for (const { name } of state.specs) state.param(name).set(decoder.before.get(name)!);
 
   const terms: Tensor[] = [mse, ...Object.values(quantizer)];
   const metrics: Record<string, Tensor> = { mse, ...quantizer };
