@@ -60,6 +60,8 @@ describe.each([1, 2])('with %i codes a position', (codeGroups) => {
       ),
       mask: float32(visible.slice(kept * ids.length, (kept + 1) * ids.length), [1, 1, 1, ids.length]),
       ratio,
+      guidance: float32(Float32Array.of(0), [1]),
+      unconditional: int32([0], [1]),
     });
     const data = probabilities!.data as Float32Array;
     const expected = Array.from(truth, (code, i) => -Math.log(data[i * layout.codes + code]!));

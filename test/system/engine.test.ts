@@ -110,7 +110,9 @@ describe.each([1, 2])('with %i codes a position', (codeGroups) => {
     for (let next = await run.next(); !next.done; next = await run.next()) states.push(next.value.tokens[0]!);
     const { codes } = layoutOf(loaded.config);
     for (const [step, kept] of watch.probabilities.entries()) {
-      const whole = guidedProbabilities(await plain.logits([states[step]!]), codes, guidance);
+      const logits = await plain.logits([states[step]!]);
+      const branch = guidance > 0 ? guidedProbabilities({ conditional: logits.unconditional }, codes, 0) : [];
+      const whole = Float64Array.of(...guidedProbabilities(logits, codes, guidance), ...branch);
       expect(kept.length).toBe(whole.length);
       // of logarithms, so that improbable codes count as much; guided, each has five and four times an error of the logits
       let worst = 0;

@@ -18,13 +18,14 @@ interface DenoiseRow {
   image: ImageIds;
   /** Share of masked codes. */
   ratio: number;
-  /** The unconditional branch and the scale; all rows of a run have one, or none has. */
-  guide?: { prompt: ReadPrompt; scale: number };
 }
 
 interface DenoiseItem extends BatchItem {
-  kind: 'denoise' | 'guided';
-  images: readonly DenoiseRow[];
+  /** One for each image, then, in a guided step, its unconditional branch. */
+  row: readonly DenoiseRow[];
+  images: number;
+  /** Scale of guidance; 0 where there are no unconditional rows. */
+  scale: number;
 }
 
 /** What the router of a layer did for one image. */
@@ -72,13 +73,11 @@ export class Denoising {
     // conditional rows, then unconditional ones
     const branches = await this.#all(prefixes);
     const network: StepProbabilities = (state, step) => {
-      const guide = step < guided.steps;
-      const images = state.map((codes, i): DenoiseRow => {
-        const row = rowOf(layout, codes, branches[i]!.prompt);
-        return guide ? { ...row, guide: { prompt: branches[state.length + i]!.prompt, scale: guided.scale } } : row;
-      });
-      const rows = guide ? 2 * images.length : images.length;
-      return this.#batcher.submit({ kind: guide ? 'guided' : 'denoise', rows, images }, signal);
+      const scale = step < guided.steps ? guided.scale : 0;
+      const images = state.map((codes, i) => rowOf(layout, codes, branches[i]!.prompt));
+      const unconditional = branches.slice(images.length).map(({ prompt }, i) => ({ ...images[i]!, prompt }));
+      const row = scale > 0 ? [...images, ...unconditional] : images;
+      return this.#batcher.submit({ rows: row.length, kind: 'denoise', row, images: images.length, scale }, signal);
     };
     return {
       network,
@@ -96,30 +95,36 @@ export class Denoising {
     throw failed.reason;
   }
 
-  /** Probabilities [images·N·G·V] of each item; all are of one kind. */
+  /** Probabilities [images·N·G·V] of each item. */
   async #run(items: readonly DenoiseItem[]): Promise<Float32Array[]> {
     const { config } = this.#model;
-    const { kind } = items[0]!;
-    const images = padded(
-      items.flatMap((item) => item.images),
-      kind === 'guided' ? 2 : 1,
-    );
-    const unconditional = images.flatMap(({ guide, ...row }) => (guide ? [{ ...row, ...guide }] : []));
-    const rows = [...images, ...unconditional];
-    const scales = Float32Array.from(unconditional, ({ scale }) => scale);
-    const { probabilities } = await this.#states.run(await this.#graphs.get(kind, images.length), {
-      feeds: { ...this.#feeds(rows), ...(scales.length > 0 && { guidance: float32(scales, [scales.length]) }) },
+    const rows = padded(items.flatMap(({ row }) => row));
+    const guidance = new Float32Array(rows.length);
+    const unconditional = Int32Array.from(rows.keys());
+    const firsts: number[] = [];
+    let at = 0;
+    for (const { row, images, scale } of items) {
+      firsts.push(at);
+      if (scale > 0) {
+        guidance.fill(scale, at, at + images);
+        for (let i = at; i < at + images; i++) unconditional[i] = i + images;
+      }
+      at += row.length;
+    }
+    const { probabilities } = await this.#states.run(await this.#graphs.get('denoise', rows.length), {
+      feeds: {
+        ...this.#feeds(rows),
+        guidance: float32(guidance, [rows.length]),
+        unconditional: int32(unconditional, [rows.length]),
+      },
       rows: rows.map(({ prompt }) => prompt.state.id),
       writes: [],
       fetches: ['probabilities'],
     });
     const size = imageCodes(config) * layoutOf(config).codes;
-    let at = 0;
-    return items.map(({ images }) => {
-      const part = (probabilities!.data as Float32Array).subarray(at * size, (at + images.length) * size);
-      at += images.length;
-      return part;
-    });
+    return items.map(({ images }, i) =>
+      (probabilities!.data as Float32Array).subarray(firsts[i]! * size, (firsts[i]! + images) * size),
+    );
   }
 
   #feeds(rows: readonly DenoiseRow[]): TensorValues {

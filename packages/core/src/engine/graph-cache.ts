@@ -14,14 +14,13 @@ import type { LoadedModel } from '../model/source.ts';
 
 type Build = (model: LoadedModel, mode: RoutingMode, sizes: readonly number[]) => OnnxModel;
 
-/** Graphs by use; the sizes are rows (of denoising images), of `text` text tokens and rows. */
+/** Graphs by use; the sizes are rows, of `text` text tokens and rows. */
 const builders = {
   tokenize: ({ config, weights }, _, [rows]) => tokenizeModel(config, weights, rows!),
   detokenize: ({ config, weights }, _, [rows]) => detokenizeModel(config, weights, rows!),
   feature: ({ config, weights }, _, [rows]) => featureModel(config, weights, rows!),
   prompt: ({ config, weights }, mode, [rows]) => promptModel(config, weights, rows!, mode),
-  denoise: ({ config, weights }, mode, [images]) => denoiseModel(config, weights, images!, { mode }),
-  guided: ({ config, weights }, mode, [images]) => denoiseModel(config, weights, images!, { mode, guided: true }),
+  denoise: ({ config, weights }, mode, [rows]) => denoiseModel(config, weights, rows!, mode),
   routing: ({ config, weights }, mode) => routingModel(config, weights, mode),
   imagePrefix: ({ config, weights }, mode) => imagePrefixModel(config, weights, mode),
   text: ({ config, weights }, mode, [tokens, rows]) => textModel(config, weights, tokens!, rows!, mode),

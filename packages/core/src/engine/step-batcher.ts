@@ -103,8 +103,7 @@ export function batchSize(rows: number): number {
   return sizes.find((size) => size >= rows) ?? 8 * Math.ceil(rows / 8);
 }
 
-/** Items up to the batch size: the first one again where there are too few. @param rowsOfItem of which the batch size is. */
-export function padded<T>(items: readonly T[], rowsOfItem = 1): T[] {
-  const length = batchSize(items.length * rowsOfItem) / rowsOfItem;
-  return Array.from({ length }, (_, i) => items[i] ?? items[0]!);
+/** Items up to the batch size: the first one again where there are too few. */
+export function padded<T>(items: readonly T[]): T[] {
+  return Array.from({ length: batchSize(items.length) }, (_, i) => items[i] ?? items[0]!);
 }

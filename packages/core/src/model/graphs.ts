@@ -3,6 +3,7 @@ import {
   buildModel,
   concat,
   gatesByExpert,
+  gather,
   input,
   mul,
   type OnnxModel,
@@ -143,17 +144,17 @@ function denoised(config: ModelConfig, batch: number, mode: RoutingMode = 'spars
 }
 
 /**
- * One denoising step of I images on kept text: ids [B, N + 2] (soi, codes or masks, eoi), others [B, N·(G−1)], positions [N + 2],
- * mask [B, 1, 1, P + N + 2] (all image rows see the same), ratio [B] → probabilities [I, N·G, V] over image codes.
- * Guided, B is 2·I, the conditional rows first, and guidance [I] the scale w of (1 + w)·cond − w·uncond; else B is I.
+ * One denoising step on kept text: ids [B, N + 2] (soi, codes or masks, eoi), others [B, N·(G−1)], positions [N + 2], mask
+ * [B, 1, 1, P + N + 2] (all image rows see the same), ratio [B] → probabilities [B, N·G, V] over image codes.
+ * guidance [B] is the scale w of (1 + w)·cond − w·uncond, unconditional [B] the row of that branch; of a row without one
+ * w is 0 and the branch itself.
  */
 export function denoiseModel(
   config: ModelConfig,
   weights: Weights,
-  images: number,
-  { guided = false, mode = 'sparse' }: { guided?: boolean; mode?: RoutingMode } = {},
+  batch: number,
+  mode: RoutingMode = 'sparse',
 ): OnnxModel {
-  const batch = guided ? 2 * images : images;
   const { scope, tokens, hidden_BLD } = denoised(config, batch, mode);
   const layout = layoutOf(config);
   const { weight_VD: weight_AD, bias_V: bias_A } = phiHead(scope, config.backbone.phi);
@@ -162,16 +163,9 @@ export function denoiseModel(
   const codes = layout.codeGroups * layout.codes;
   const head = codeLogits(rows, { weight_AD, bias_A, codeOffset: layout.codeOffset, codes });
   const logits_BNV = reshape(head, [batch, imageCodes(config), layout.codes]);
-  const logits_INV = guided ? guidedLogits(logits_BNV, input('guidance', [images])) : logits_BNV;
-  return model('denoise', { probabilities: softmax(logits_INV) }, weights);
-}
-
-/** cond + w·(cond − uncond) of logits whose first half is conditional. */
-function guidedLogits(logits_BNV: Tensor, guidance_I: Tensor): Tensor {
-  const images = guidance_I.dim(0);
-  const conditional = slice(logits_BNV, 0, 0, images);
-  const difference = sub(conditional, slice(logits_BNV, 0, images, 2 * images));
-  return add(conditional, mul(reshape(guidance_I, [images, 1, 1]), difference));
+  const difference_BNV = sub(logits_BNV, gather(logits_BNV, input('unconditional', [batch], 'int32')));
+  const guided_BNV = add(logits_BNV, mul(reshape(input('guidance', [batch]), [batch, 1, 1]), difference_BNV));
+  return model('denoise', { probabilities: softmax(guided_BNV) }, weights);
 }
 
 /**
